@@ -1,0 +1,262 @@
+"""The router as data: read this first. A Router has ports; VRFs have subinterfaces and sessions.
+
+A *VRF* is one Linux network namespace with its own BIRD, so two VRFs of one router may use the same
+addresses. The router's own namespace holds its ports (the "line card"); a VRF either lives there
+(a CE has one VRF, its main one) or in a namespace of its own (an MSEE has one per circuit and
+peering). A *subinterface* carries one peering: the frames on its port that bear its tags.
+
+Everything here is frozen and pure: no name below opens a socket or starts a process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
+from typing import Literal
+
+Address = IPv4Address | IPv6Address
+Interface = IPv4Interface | IPv6Interface
+Network = IPv4Network | IPv6Network
+Community = tuple[int, int]
+
+ETHERTYPE_DOT1Q = 0x8100
+ETHERTYPE_DOT1AD = 0x88A8
+TAG_ETHERTYPES = (ETHERTYPE_DOT1Q, ETHERTYPE_DOT1AD)
+
+MSEE_ASN = 12076
+"""AS number of Microsoft's edge on every peering (facts 3.2)."""
+
+GATEWAY_ASN = 65515
+"""AS number of an ExpressRoute virtual network gateway (facts 3.2)."""
+
+TRUNK_MTU = 1508
+"""Octets of payload a trunk carries: a 1500-octet packet inside two tags of 4 octets each."""
+
+IP_MTU = 1500
+"""Octets of an IP packet on a peering (facts 1.3, "Port MTU 1500")."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Tag:
+    """One VLAN tag: vid 1..4094 and the ethertype (TPID) that announces it."""
+
+    vid: int
+    tpid: int = ETHERTYPE_DOT1Q
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.vid <= 4094:
+            raise ValueError(f"VLAN id {self.vid} is outside 1-4094 (IEEE 802.1Q)")
+        if self.tpid not in TAG_ETHERTYPES:
+            raise ValueError(f"ethertype 0x{self.tpid:04x} does not announce a VLAN tag")
+
+    def __str__(self) -> str:
+        return f"{self.vid}" if self.tpid == ETHERTYPE_DOT1Q else f"0x{self.tpid:04x}:{self.vid}"
+
+
+TagStack = tuple[Tag, ...]
+"""Tags as they stand in the frame, outermost (S-tag) first; empty for an untagged frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bfd:
+    """BFD parameters asked for; the slower side wins (RFC 5880 6.8.7, facts 4)."""
+
+    interval_ms: int = 300
+    multiplier: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """BGP timers in seconds. Defaults are Microsoft's 60/180 (facts 4).
+
+    connect_delay_s and error_wait_s are not negotiated: they say how soon this end tries (again).
+    error_wait_s is the first and the longest pause after an error.
+    """
+
+    keepalive_s: int = 60
+    hold_s: int = 180
+    connect_delay_s: int = 1
+    connect_retry_s: int = 2
+    error_wait_s: tuple[int, int] = (1, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixLimit:
+    """Most prefixes one session may bring in. Above it the session is dropped and tried again."""
+
+    count: int
+    retry_s: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPolicy:
+    """What a session accepts.
+
+    prefixes: only these and longer ones inside them; None accepts any.
+    refuse: networks refused together with everything inside them; the default route is refused
+        by `refuse_default`, since every route lies inside 0.0.0.0/0.
+    ignore_communities: forget what the neighbour attached (facts 3.3).
+    strip_private_asns: take private AS numbers out of the received path (facts 3.2).
+    """
+
+    prefixes: tuple[Network, ...] | None = None
+    refuse: tuple[Network, ...] = ()
+    refuse_default: bool = False
+    ignore_communities: bool = False
+    strip_private_asns: bool = False
+    local_pref: int | None = None
+    limit: PrefixLimit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPolicy:
+    """What a session announces.
+
+    originated: the VRF's own `originates`.
+    networks: of those, only these exact prefixes go out by this session; None lets all. A CE with both
+        peerings in one VRF announces its LAN on one and its NAT pool on the other (facts 3.3, 5).
+    groups: routes learned from sessions of these groups (see Session.group).
+    communities: a route filter - only routes that carry one of these; None lets all pass, an empty
+        tuple none. Applies to learned routes only.
+    empty_private_path: when every AS number of the path is private, announce with our own alone
+        (facts 3.2: on-premises sees exactly `12076`).
+    prepend: how many extra times our own AS number is put in front.
+    """
+
+    originated: bool = True
+    groups: tuple[str, ...] = ()
+    communities: tuple[Community, ...] | None = None
+    empty_private_path: bool = False
+    prepend: int = 0
+    networks: tuple[Network, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One BGP session of one address family: neighbour and local address are of that family.
+
+    name: unique inside the VRF, letters, digits and underscore only (it names a BIRD protocol).
+    group: what kind of neighbour this is: "customer", "microsoft", "gateway", "core", "mesh".
+    interface: device the neighbour is reached by (BFD and link-state watch it).
+    local_asn == peer_asn makes it iBGP. password: TCP MD5 key (RFC 2385).
+    enabled: False keeps the session configured but shut, as a disabled peering is.
+    """
+
+    name: str
+    group: str
+    interface: str
+    local: Address
+    neighbor: Address
+    local_asn: int
+    peer_asn: int
+    imports: ImportPolicy = ImportPolicy()
+    exports: ExportPolicy = ExportPolicy()
+    password: str | None = field(default=None, repr=False)
+    bfd: Bfd | None = None
+    timers: Timers = Timers()
+    next_hop_self: bool = False
+    enabled: bool = True
+
+    @property
+    def family(self) -> Literal[4, 6]:
+        """IP version of the neighbour and so of the routes the session carries."""
+        return 4 if self.neighbor.version == 4 else 6
+
+
+@dataclass(frozen=True, slots=True)
+class Originate:
+    """A prefix the VRF announces as its own, with the communities it carries."""
+
+    network: Network
+    communities: tuple[Community, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A physical port: a network device in the router's namespace that carries tagged frames."""
+
+    name: str
+    mtu: int = TRUNK_MTU
+
+
+@dataclass(frozen=True, slots=True)
+class Subinterface:
+    """A tagged interface of a VRF on one of the router's ports."""
+
+    name: str
+    port: str
+    tags: TagStack
+    addresses: tuple[Interface, ...]
+    mtu: int = IP_MTU
+    mac: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainInterface:
+    """An untagged interface of a VRF (a LAN, a link inside Microsoft); its device exists already."""
+
+    name: str
+    addresses: tuple[Interface, ...]
+    mtu: int = IP_MTU
+
+
+@dataclass(frozen=True, slots=True)
+class StaticRoute:
+    """A route in the kernel that no protocol brought; several next hops make it ECMP."""
+
+    destination: Network
+    via: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceNat:
+    """Sources inside `inside` that leave by `interface` take an address of `pool` (facts 5)."""
+
+    interface: str
+    inside: tuple[IPv4Network, ...]
+    pool: IPv4Network | IPv4Address
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFilter:
+    """Packets that come in by `interface` pass only with a source in `allowed` (facts 3.4).
+
+    The neighbour's own link addresses always pass, or BGP and BFD would not.
+    """
+
+    interface: str
+    allowed: tuple[Network, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Vrf:
+    """One routing domain: a namespace, its interfaces, its BGP sessions and their policies."""
+
+    name: str
+    namespace: str
+    router_id: IPv4Address
+    subinterfaces: tuple[Subinterface, ...] = ()
+    interfaces: tuple[PlainInterface, ...] = ()
+    sessions: tuple[Session, ...] = ()
+    originates: tuple[Originate, ...] = ()
+    routes: tuple[StaticRoute, ...] = ()
+    nat: tuple[SourceNat, ...] = ()
+    source_filters: tuple[SourceFilter, ...] = ()
+    ecmp_paths: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """A router: its namespace with the ports, and its VRFs (one of them may share the namespace)."""
+
+    name: str
+    namespace: str
+    ports: tuple[Port, ...] = ()
+    vrfs: tuple[Vrf, ...] = ()

@@ -1,0 +1,382 @@
+"""Everything that we ask of the kernel, as data. Pure.
+
+An object has a `key` (which thing it is) and attributes (how it is). Two sets of objects, wanted and
+found, differ by creations (key only in wanted), deletions (key only in found) and changes (same key,
+other attributes). `TIERS` gives the order of creation; deletions run through it backwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from edge.model import Address, Interface, Network, TagStack
+
+Key = tuple[str, ...]
+
+
+class KernelObject(Protocol):
+    """What plan and engine need of an object. `namespace` is where its work is done."""
+
+    @property
+    def key(self) -> Key: ...
+    @property
+    def namespace(self) -> str: ...
+    def __str__(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """A network device in a namespace, shown as `ce1:xe0`."""
+
+    namespace: str
+    device: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}:{self.device}"
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A named network namespace (`ip netns` sees it); its loopback is up."""
+
+    name: str
+
+    @property
+    def key(self) -> Key:
+        return ("namespace", self.name)
+
+    @property
+    def namespace(self) -> str:
+        return self.name
+
+    def __str__(self) -> str:
+        return f"namespace {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Veth:
+    """A wire: two devices, each created straight in its namespace. MAC addresses are fixed."""
+
+    a: Endpoint
+    b: Endpoint
+    mtu: int
+    mac_a: str
+    mac_b: str
+
+    @property
+    def key(self) -> Key:
+        return ("veth", str(self.a), str(self.b))
+
+    @property
+    def namespace(self) -> str:
+        return self.a.namespace
+
+    def __str__(self) -> str:
+        return f"link {self.a} -- {self.b}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """A plain learning switch, no spanning tree, no multicast snooping."""
+
+    at: Endpoint
+    mtu: int
+    mac: str
+
+    @property
+    def key(self) -> Key:
+        return ("bridge", str(self.at))
+
+    @property
+    def namespace(self) -> str:
+        return self.at.namespace
+
+    def __str__(self) -> str:
+        return f"bridge {self.at}"
+
+
+@dataclass(frozen=True, slots=True)
+class Macvlan:
+    """A subinterface device for the `bpf` realisation: macvlan, mode source, empty source list.
+
+    It hears nothing by itself (no leak of untagged broadcasts) and follows the carrier of `lower`.
+    """
+
+    at: Endpoint
+    lower: str
+    mtu: int
+    mac: str
+
+    @property
+    def key(self) -> Key:
+        return ("macvlan", str(self.at))
+
+    @property
+    def namespace(self) -> str:
+        return self.at.namespace
+
+    def __str__(self) -> str:
+        return f"subinterface {self.at} on {self.lower}"
+
+
+@dataclass(frozen=True, slots=True)
+class VlanDevice:
+    """A kernel VLAN device (802.1Q or 802.1ad by tpid); `at` may lie in another namespace than `lower`."""
+
+    at: Endpoint
+    lower: Endpoint
+    vid: int
+    tpid: int
+    mtu: int
+    mac: str
+
+    @property
+    def key(self) -> Key:
+        return ("vlan", str(self.at))
+
+    @property
+    def namespace(self) -> str:
+        return self.lower.namespace
+
+    def __str__(self) -> str:
+        return f"VLAN device {self.at} (0x{self.tpid:04x} {self.vid} on {self.lower})"
+
+
+@dataclass(frozen=True, slots=True)
+class BridgePort:
+    """A device is a port of a bridge in the same namespace."""
+
+    at: Endpoint
+    bridge: str
+
+    @property
+    def key(self) -> Key:
+        return ("bridge-port", str(self.at))
+
+    @property
+    def namespace(self) -> str:
+        return self.at.namespace
+
+    def __str__(self) -> str:
+        return f"port {self.at} in bridge {self.bridge}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sysctl:
+    """A value under /proc/sys/net of one namespace; `name` with slashes, `net/ipv4/ip_forward`."""
+
+    namespace: str
+    name: str
+    value: str
+
+    @property
+    def key(self) -> Key:
+        return ("sysctl", self.namespace, self.name)
+
+    @property
+    def device(self) -> str:
+        """The device whose value this is; empty for a value of the whole namespace."""
+        parts = self.name.split("/")
+        if len(parts) == 5 and parts[2] in ("conf", "neigh") and parts[3] not in ("all", "default"):
+            return parts[3]
+        return ""
+
+    def __str__(self) -> str:
+        return f"{self.namespace}: {self.name} = {self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class SubinterfaceTags:
+    """Frames of `sub` leave by `port` under `tags`; tagged frames on `port` arrive at `sub` bare.
+
+    `bpf` realisation. `inner` is None when `sub` is a Macvlan beside the port; otherwise `sub` is one
+    end of a veth in the VRF's namespace and `inner` the other end, beside the port. Then the carrier
+    of `sub` follows the port by the administrative state of `inner` (see edge.net.monitor).
+    """
+
+    sub: Endpoint
+    port: Endpoint
+    tags: TagStack
+    inner: Endpoint | None = None
+
+    @property
+    def key(self) -> Key:
+        return ("tags", str(self.sub))
+
+    @property
+    def namespace(self) -> str:
+        return self.port.namespace
+
+    def __str__(self) -> str:
+        return f"tags {'/'.join(map(str, self.tags))} on {self.port} for {self.sub}"
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualCircuit:
+    """A provider's virtual cross-connection between two ports of one namespace, both directions.
+
+    A frame on port_a whose outermost tags are tags_a leaves by port_b with tags_b in their place,
+    and the other way round; deeper tags are not looked at. rate_bps limits each direction (bits per
+    second of whole frames, token bucket); None does not.
+    """
+
+    namespace: str
+    name: str
+    port_a: str
+    tags_a: TagStack
+    port_b: str
+    tags_b: TagStack
+    rate_bps: int | None = None
+
+    @property
+    def key(self) -> Key:
+        return ("virtual-circuit", self.namespace, self.name)
+
+    def __str__(self) -> str:
+        a, b = ("/".join(map(str, tags)) for tags in (self.tags_a, self.tags_b))
+        return f"virtual circuit {self.name} {self.namespace}:{self.port_a} {a} -- {self.port_b} {b}"
+
+
+@dataclass(frozen=True, slots=True)
+class AdminUp:
+    """A device is administratively up."""
+
+    at: Endpoint
+
+    @property
+    def key(self) -> Key:
+        return ("up", str(self.at))
+
+    @property
+    def namespace(self) -> str:
+        return self.at.namespace
+
+    def __str__(self) -> str:
+        return f"{self.at} up"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceAddress:
+    """An address with its prefix length on a device (IPv6 without duplicate address detection)."""
+
+    at: Endpoint
+    address: Interface
+
+    @property
+    def key(self) -> Key:
+        return ("address", str(self.at), str(self.address))
+
+    @property
+    def namespace(self) -> str:
+        return self.at.namespace
+
+    def __str__(self) -> str:
+        return f"address {self.address} on {self.at}"
+
+
+@dataclass(frozen=True, slots=True)
+class KernelRoute:
+    """A static route (rtm_protocol static); several next hops make it multipath."""
+
+    namespace: str
+    destination: Network
+    via: tuple[Address, ...]
+
+    @property
+    def key(self) -> Key:
+        return ("route", self.namespace, str(self.destination))
+
+    def __str__(self) -> str:
+        return f"{self.namespace}: route {self.destination} via {', '.join(map(str, self.via))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruleset:
+    """One nftables table, replaced as a whole; `text` is its body for `nft -f`, without the braces."""
+
+    namespace: str
+    family: Literal["ip", "ip6", "inet"]
+    table: str
+    text: str
+
+    @property
+    def key(self) -> Key:
+        return ("ruleset", self.namespace, self.family, self.table)
+
+    def __str__(self) -> str:
+        return f"{self.namespace}: nftables {self.family} {self.table}"
+
+
+@dataclass(frozen=True, slots=True)
+class BirdDaemon:
+    """A BIRD in a namespace with this configuration; a change is a soft reconfiguration."""
+
+    namespace: str
+    config: str
+
+    @property
+    def key(self) -> Key:
+        return ("bird", self.namespace)
+
+    def __str__(self) -> str:
+        return f"BIRD in {self.namespace}"
+
+
+TIERS: tuple[tuple[type, ...], ...] = (
+    (Namespace,),
+    (Sysctl,),
+    (Veth, Bridge),
+    (Macvlan, VlanDevice),
+    (BridgePort, Sysctl),
+    (SubinterfaceTags, VirtualCircuit),
+    (AdminUp,),
+    (DeviceAddress,),
+    (KernelRoute,),
+    (Ruleset,),
+    (BirdDaemon,),
+)
+"""Order of creation: an object needs nothing of a later tier.
+
+Sysctl stands twice: namespace-wide values first, so that devices are born with them, and values of
+one device once the device is there.
+"""
+
+
+def tier_of(subject: KernelObject) -> int:
+    """Index into TIERS at which an object is created. Raises ValueError for a foreign type."""
+    tiers = [index for index, types in enumerate(TIERS) if type(subject) in types]
+    if not tiers:
+        raise ValueError(f"no tier for {type(subject).__name__}")
+    return tiers[-1] if isinstance(subject, Sysctl) and subject.device else tiers[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing to do: `before` is None for a creation, `after` None for a deletion."""
+
+    before: KernelObject | None
+    after: KernelObject | None
+
+    def __post_init__(self) -> None:
+        if self.before is None and self.after is None:
+            raise ValueError("a change needs a before or an after")
+
+    @property
+    def subject(self) -> KernelObject:
+        subject = self.after if self.after is not None else self.before
+        assert subject is not None
+        return subject
+
+    @property
+    def action(self) -> Literal["create", "change", "delete"]:
+        if self.before is None:
+            return "create"
+        return "delete" if self.after is None else "change"
+
+    def inverse(self) -> Change:
+        """The change that takes this one back."""
+        return Change(before=self.after, after=self.before)
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.subject}"

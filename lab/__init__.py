@@ -1,0 +1,1 @@
+"""lab: the ExpressRoute service around the edge router - topologies, life, checks, captures."""

@@ -1,0 +1,228 @@
+"""The derived lab as data: everything a topology file means, nothing about how it is made. Pure.
+
+`lab.topology` makes one of these from a file; `lab.compile` turns it into kernel objects;
+`inspect`, `check`, `capture` and `graph` read names and meaning from it. A *node* is one router, host
+or switch; its namespaces are listed with it. The order of all tuples is the order of the file, and
+every derived number (MAC, link address, AS) depends on names alone, so that adding one thing never
+renumbers another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from edge.model import (
+    Address,
+    Community,
+    Interface,
+    Network,
+    Router,
+    StaticRoute,
+    TagStack,
+)
+from edge.net.objects import Endpoint, VirtualCircuit
+
+NodeKind = Literal["ce", "internet-edge", "host", "switch", "provider", "msee", "gateway", "core", "internet"]
+Tier = Literal["site", "provider", "edge", "cloud", "internet"]
+ConnectionName = Literal["primary", "secondary"]
+PeeringName = Literal["private", "microsoft"]
+
+
+@dataclass(frozen=True, slots=True)
+class HostInterface:
+    """An untagged interface of a host."""
+
+    name: str
+    addresses: tuple[Interface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """An end system: one namespace, static routes, forwarding off."""
+
+    name: str
+    namespace: str
+    interfaces: tuple[HostInterface, ...]
+    routes: tuple[StaticRoute, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A namespace with bridges, each a LAN: (bridge name, its port devices)."""
+
+    name: str
+    namespace: str
+    bridges: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fabric:
+    """A provider's switching fabric: ports joined by virtual circuits, nothing else is switched."""
+
+    name: str
+    namespace: str
+    ports: tuple[str, ...]
+    circuits: tuple[VirtualCircuit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What a person calls a box: its name, what it is, where it stands, its namespaces."""
+
+    name: str
+    kind: NodeKind
+    tier: Tier
+    namespaces: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A wire between two devices. `name` is what `capture` and `fault` take.
+
+    trunk: it carries tagged frames and has the trunk's MTU. circuit and connection say whose wire it
+    is; they are empty on a LAN, on links inside Microsoft and on a trunk shared by circuits.
+    """
+
+    name: str
+    a: Endpoint
+    b: Endpoint
+    trunk: bool = False
+    circuit: str = ""
+    connection: ConnectionName | Literal[""] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PeeringEnd:
+    """One end of a peering on one connection, to label sessions, tags and hops for people."""
+
+    circuit: str
+    peering: PeeringName
+    connection: ConnectionName
+    node: str
+    namespace: str
+    device: str
+    side: Literal["customer", "microsoft"]
+    tags: TagStack
+    addresses: tuple[Interface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Peering:
+    """A peering as ordered: the C-tag, the customer's AS number, what may be announced."""
+
+    name: PeeringName
+    vlan: int
+    peer_asn: int
+    subnets: tuple[Network, ...]
+    bfd: bool
+    advertised_public_prefixes: tuple[Network, ...] = ()
+    route_filter: tuple[Community, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """A circuit as ordered."""
+
+    name: str
+    model: str
+    provider: str
+    location: str
+    tier: str
+    family: str
+    bandwidth_bps: int
+    s_tag: int
+    peerings: tuple[Peering, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PingCheck:
+    """`source` gets `count` echo replies from `target` (a node's name or an address)."""
+
+    source: str
+    target: str
+    family: Literal[4, 6] = 4
+    count: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PathCheck:
+    """Packets from `source` to `target` pass `via`: a circuit's name, or "internet".
+
+    peering and hop narrow it: the peering crossed, and a node that must be on the path. protocol and
+    port say which packets ask (a path may depend on them).
+    """
+
+    source: str
+    target: str
+    via: str
+    peering: PeeringName | Literal[""] = ""
+    hop: str = ""
+    family: Literal[4, 6] = 4
+    protocol: Literal["udp", "icmp"] = "udp"
+    port: int = 33434
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsCheck:
+    """All sessions that match (empty fields match all) are in `state`."""
+
+    circuit: str = ""
+    peering: PeeringName | Literal[""] = ""
+    connection: ConnectionName | Literal[""] = ""
+    state: Literal["established", "down"] = "established"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteCheck:
+    """Node `node` has (or has not) the prefix, with this AS path and at least these communities."""
+
+    node: str
+    prefix: Network
+    present: bool = True
+    as_path: tuple[int, ...] | None = None
+    communities: tuple[Community, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FrameCheck:
+    """A frame with exactly these tags (VLAN ids, outermost first) and this protocol is on the link."""
+
+    link: str
+    tags: tuple[int, ...]
+    protocol: Literal["any", "arp", "bgp", "bfd", "icmp", "icmp6"] = "any"
+
+
+Check = PingCheck | PathCheck | SessionsCheck | RouteCheck | FrameCheck
+
+
+@dataclass(frozen=True, slots=True)
+class LabModel:
+    """A whole lab.
+
+    document: the validated topology as plain JSON data, from which all else follows; the supervisor
+    gets it over its socket and derives the same model again.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    routers: tuple[Router, ...]
+    hosts: tuple[Host, ...]
+    switches: tuple[Switch, ...]
+    fabrics: tuple[Fabric, ...]
+    links: tuple[Link, ...]
+    circuits: tuple[Circuit, ...]
+    peering_ends: tuple[PeeringEnd, ...]
+    checks: tuple[Check, ...]
+    document: dict[str, Any] = field(repr=False, compare=False)
+
+    def node(self, name: str) -> Node | None:
+        """The node of that name, or None."""
+        return next((node for node in self.nodes if node.name == name), None)
+
+    def host_addresses(self) -> dict[str, tuple[Address, ...]]:
+        """Host name -> its addresses, in the order of the file."""
+        return {
+            host.name: tuple(a.ip for interface in host.interfaces for a in interface.addresses)
+            for host in self.hosts
+        }
