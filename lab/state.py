@@ -1,0 +1,195 @@
+"""The run directory of a lab: where it is, who owns it, which labs run.
+
+`<base>/<name>/` holds the supervisor's socket and lock, its log and BIRD's files. The supervisor keeps
+an exclusive lock (flock) on `lock` for life; the kernel drops it when the process ends, however it
+ends. So "does this lab run?" is a question to the kernel, and a directory without a locked `lock` is
+debris that the next deploy, or destroy, clears away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.errors import EdgeError, UsageError
+
+NAME_PATTERN = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", re.IGNORECASE)
+
+
+def base_directory() -> Path:
+    """Where all labs of this user keep their run directories.
+
+    EDGELAB_DIR when set; /run/edgelab for root; else $XDG_RUNTIME_DIR/edgelab or /tmp/edgelab-UID.
+    """
+    if override := os.environ.get("EDGELAB_DIR"):
+        return Path(override).absolute()
+    if os.geteuid() == 0:
+        return Path("/run/edgelab")
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(runtime) / "edgelab"
+    return Path(f"/tmp/edgelab-{os.geteuid()}")  # noqa: S108 - ownership and mode are verified
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """Paths of one lab. Made by `claim`, found by `discover`."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The lab's name."""
+        return self.path.name
+
+    @property
+    def socket(self) -> Path:
+        """The supervisor's Unix socket; only its owner can open it."""
+        return self.path / "socket"
+
+    @property
+    def lock(self) -> Path:
+        """The file the supervisor holds locked as long as it lives."""
+        return self.path / "lock"
+
+    @property
+    def log(self) -> Path:
+        """What the supervisor and BIRD wrote."""
+        return self.path / "supervisor.log"
+
+    @property
+    def bird(self) -> Path:
+        """BIRD's configurations and control sockets."""
+        return self.path / "bird"
+
+    def running(self) -> bool:
+        """Whether a supervisor (or a deploy that is just starting one) holds the lock."""
+        try:
+            fd = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    def write_state(self, state: dict[str, Any]) -> None:
+        """Store facts about the running lab for `list` (atomic replace)."""
+        temporary = self.path / "state.json.new"
+        temporary.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(self.path / "state.json")
+
+    def read_state(self) -> dict[str, Any]:
+        """The facts of `write_state`, empty when there are none (yet)."""
+        try:
+            state = json.loads((self.path / "state.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+        return state if isinstance(state, dict) else {}
+
+    def remove(self) -> None:
+        """Delete the directory and all in it; the base goes too when it was the last lab."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.path.parent.rmdir()
+
+
+def _ensure_base() -> Path:
+    base = base_directory()
+    try:
+        base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = base.stat()
+    except OSError as error:
+        raise EdgeError(
+            f"cannot make {base}: {error.strerror}; set EDGELAB_DIR to a writable folder"
+        ) from error
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise EdgeError(
+            f"{base} belongs to someone else or others may write to it; "
+            f"set EDGELAB_DIR to a folder of your own"
+        )
+    return base
+
+
+@contextlib.contextmanager
+def claim(name: str) -> Iterator[tuple[RunDirectory, int]]:
+    """Take the name for a new lab: a fresh directory and the descriptor of its held lock.
+
+    The lock belongs to the open file, so a child that inherits the descriptor keeps it after the
+    caller has closed its own. Raises UsageError when a lab of that name runs, EdgeError when the
+    directory cannot be made.
+    """
+    directory = RunDirectory(_ensure_base() / name)
+    try:
+        directory.path.mkdir(mode=0o700, exist_ok=True)
+        fd = os.open(directory.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise EdgeError(f"cannot write to {directory.path}: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"lab {name} is running, or another deploy is starting it") from None
+        if not _same_file(fd, directory.lock):
+            raise UsageError(f"lab {name} was destroyed at this moment; try again")
+        _clear_debris(directory)
+        yield directory, fd
+    finally:
+        os.close(fd)
+
+
+def _same_file(fd: int, path: Path) -> bool:
+    """Whether `path` still names the file behind `fd`: a destroy may have won the race."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(fd), path.stat())
+    return False
+
+
+def _clear_debris(directory: RunDirectory) -> None:
+    for entry in directory.path.iterdir():
+        if entry == directory.lock:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def discover() -> tuple[RunDirectory, ...]:
+    """Every lab directory of this user, running or debris, by name."""
+    base = base_directory()
+    if not base.is_dir():
+        return ()
+    return tuple(RunDirectory(path) for path in sorted(base.iterdir()) if path.is_dir())
+
+
+def running_labs() -> tuple[RunDirectory, ...]:
+    """The labs that run now."""
+    return tuple(directory for directory in discover() if directory.running())
+
+
+def find(name: str | None) -> RunDirectory:
+    """The running lab of that name; without a name the only one that runs. Raises UsageError."""
+    labs = running_labs()
+    names = ", ".join(lab.name for lab in labs)
+    if name is not None:
+        for lab in labs:
+            if lab.name == name:
+                return lab
+        known = f"running: {names}" if labs else "no lab runs; start one with: edgelab deploy -t FILE"
+        raise UsageError(f"no lab {name} is running; {known}")
+    if not labs:
+        raise UsageError("no lab is running; start one with: edgelab deploy -t FILE")
+    if len(labs) > 1:
+        raise UsageError(f"more than one lab is running ({names}); say which")
+    return labs[0]

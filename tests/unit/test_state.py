@@ -1,0 +1,73 @@
+"""Run directories: locks decide who runs, debris is cleared, names are checked."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from edge.errors import EdgeError, UsageError
+from lab import state
+
+
+@pytest.fixture(autouse=True)
+def base(tmp_path, monkeypatch):
+    base = tmp_path / "labs"
+    monkeypatch.setenv("EDGELAB_DIR", str(base))
+    return base
+
+
+def test_a_claimed_lab_runs_until_the_lock_is_let_go() -> None:
+    with state.claim("x") as (directory, _):
+        assert directory.running()
+        assert [lab.name for lab in state.running_labs()] == ["x"]
+        assert state.find(None).name == "x"
+    assert not directory.running()
+    assert state.running_labs() == ()
+
+
+def test_a_second_claim_of_a_running_lab_is_refused() -> None:
+    with state.claim("x"), pytest.raises(UsageError, match="is running"), state.claim("x"):
+        pass
+
+
+def test_debris_of_a_killed_lab_is_cleared_by_the_next_claim(base) -> None:
+    (base / "x" / "bird").mkdir(parents=True)
+    (base / "x" / "bird" / "ce1.conf").write_text("old")
+    (base / "x" / "socket").write_text("old")
+    base.chmod(0o700)
+    with state.claim("x") as (directory, _):
+        assert sorted(path.name for path in directory.path.iterdir()) == ["lock"]
+
+
+def test_a_base_that_others_may_write_to_is_refused(base) -> None:
+    base.mkdir()
+    base.chmod(0o777)
+    with pytest.raises(EdgeError, match="EDGELAB_DIR"), state.claim("x"):
+        pass
+
+
+def test_an_unwritable_place_is_named_with_a_way_out(monkeypatch) -> None:
+    monkeypatch.setenv("EDGELAB_DIR", "/proc/nowhere")
+    with pytest.raises(EdgeError, match="cannot make /proc/nowhere"), state.claim("x"):
+        pass
+
+
+def test_find_names_the_labs_that_run() -> None:
+    with pytest.raises(UsageError, match="no lab is running"):
+        state.find(None)
+    with state.claim("a"), state.claim("b"):
+        with pytest.raises(UsageError, match=r"more than one lab is running \(a, b\)"):
+            state.find(None)
+        with pytest.raises(UsageError, match="no lab c is running; running: a, b"):
+            state.find("c")
+
+
+def test_state_is_read_back_and_broken_state_is_empty() -> None:
+    with state.claim("x") as (directory, _):
+        directory.write_state({"version": 1})
+        assert directory.read_state() == {"version": 1}
+        (directory.path / "state.json").write_text("{")
+        assert directory.read_state() == {}
+        directory.remove()
+        assert not os.path.exists(directory.path)
