@@ -1,0 +1,264 @@
+"""Virtual circuits on a real kernel: tags translated, priorities kept, rates held."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from edge.errors import KernelError
+from edge.fastpath.counters import CircuitCounters, Traffic
+from edge.fastpath.layout import Rate
+from edge.model import Tag, TagStack
+from edge.net.objects import VirtualCircuit
+
+from .conftest import Bench, Net, tags, wait_until
+
+pytestmark = pytest.mark.root
+
+PROVIDER = (Tag(30, 0x88A8),)
+MARK = b"\x88\xb5edge lab"
+
+
+def provider(bench: Bench) -> tuple[Net, Net, Net]:
+    """Two customers' boxes with a provider between them: a:xa -- p:xa, p:xb -- b:xb."""
+    a, p, b = bench.net("a"), bench.net("p"), bench.net("b")
+    bench.wire(a, p, "xa")
+    bench.wire(p, b, "xb")
+    return a, p, b
+
+
+def frame(*wire_tags: tuple[int, int], size: int = 60) -> bytes:
+    """A frame of `size` octets without its tags, under tags (tpid, tci)."""
+    stack = b"".join(struct.pack("!HH", *tag) for tag in wire_tags)
+    return (bytes.fromhex("020000000002020000000001") + stack + MARK).ljust(size + len(stack), b"\0")
+
+
+def counted(bench: Bench, circuit: VirtualCircuit) -> CircuitCounters:
+    """The circuit's counters."""
+    found = bench.plane.counters().circuit(circuit.namespace, circuit.name)
+    assert found is not None
+    return found
+
+
+C100, S3 = (0x8100, 100), (0x88A8, 3)
+S3_C100 = tags(3, 100, outer=0x88A8)
+
+
+@pytest.mark.parametrize(
+    ("tags_a", "tags_b", "sent", "expected"),
+    [
+        pytest.param(tags(100), tags(200), [(0x8100, 0xB064)], [(0x8100, 0xB0C8)], id="c-for-c-keeps-pcp"),
+        pytest.param(tags(100), S3_C100, [(0x8100, 0xA064)], [(0x88A8, 0xA003), (0x8100, 0xA064)],
+                     id="s-pushed-takes-pcp"),
+        pytest.param(S3_C100, tags(100), [(0x88A8, 0xE003), (0x8100, 0x2064)], [(0x8100, 0x2064)],
+                     id="s-popped"),
+        pytest.param(S3_C100, tags(4, 200), [(0x88A8, 0xE003), (0x8100, 0x2064)],
+                     [(0x8100, 0xE004), (0x8100, 0x20C8)], id="both-swapped-each-keeps-its-pcp"),
+        pytest.param((Tag(3, 0x88A8),), PROVIDER, [S3, C100, (0x8100, 9)], [(0x88A8, 30), C100, (0x8100, 9)],
+                     id="s-only-does-not-look-deeper"),
+        pytest.param((Tag(3, 0x88A8),), (Tag(3, 0x88A8),), [S3, C100], [S3, C100], id="nothing-to-do"),
+        pytest.param((), PROVIDER, [C100], [(0x88A8, 30), C100], id="whole-port-tagged"),
+        pytest.param((), PROVIDER, [], [(0x88A8, 30)], id="whole-port-untagged-frame"),
+        pytest.param((), (), [S3, C100], [S3, C100], id="whole-port-to-whole-port"),
+    ],
+)  # fmt: skip
+def test_a_circuit_translates_the_outermost_tags_and_back(
+    bench: Bench,
+    tags_a: TagStack,
+    tags_b: TagStack,
+    sent: list[tuple[int, int]],
+    expected: list[tuple[int, int]],
+) -> None:
+    a, p, b = provider(bench)
+    circuit = bench.circuit(p, ("xa", tags_a), ("xb", tags_b))
+    assert bench.plane.found() == {circuit}
+    tap_a, tap_b = bench.tap(a, "xa"), bench.tap(b, "xb")
+
+    bench.send(a, "xa", frame(*sent))
+    assert tap_b.first(lambda f: MARK in f.data).wire == frame(*expected)
+    bench.send(b, "xb", frame(*expected))
+    back = tap_a.first(lambda f: MARK in f.data).wire
+    assert [tci & 0xFFF for _, tci in _stack(back)] == [tci & 0xFFF for _, tci in sent]
+    assert counted(bench, circuit).a_to_b.passed == Traffic(1, 60 + 4 * len(sent))
+    assert counted(bench, circuit).b_to_a.passed == Traffic(1, 60 + 4 * len(expected))
+
+
+def _stack(wire: bytes) -> list[tuple[int, int]]:
+    found, at = [], 12
+    while (tag := struct.unpack_from("!HH", wire, at))[0] in (0x8100, 0x88A8):
+        found.append(tag)
+        at += 4
+    return found
+
+
+def test_the_more_specific_circuit_wins(bench: Bench) -> None:
+    a, p, b = provider(bench)
+    wide = bench.circuit(p, ("xa", (Tag(3, 0x88A8),)), ("xb", (Tag(30, 0x88A8),)), name="wide")
+    narrow = bench.circuit(p, ("xa", tags(3, 100, outer=0x88A8)), ("xb", tags(7)), name="narrow")
+    tap = bench.tap(b, "xb")
+    bench.send(a, "xa", frame(S3, C100))
+    assert _stack(tap.first(lambda f: MARK in f.data).wire) == [(0x8100, 7)]
+    bench.send(a, "xa", frame(S3, (0x8100, 101)))
+    assert _stack(tap.first(lambda f: MARK in f.data).wire) == [(0x88A8, 30), (0x8100, 101)]
+    assert counted(bench, wide).a_to_b.passed.packets == 1
+    assert counted(bench, narrow).a_to_b.passed.packets == 1
+
+
+def test_ends_of_a_peering_talk_through_a_provider(bench: Bench) -> None:
+    a, p, b = provider(bench)
+    vrf = bench.net("b-vrf")
+    bench.macvlan(a, "xa", "s0", tags(100), "192.0.2.1/30", "2001:db8::1/126")
+    circuit = bench.circuit(p, ("xa", tags(100)), ("xb", tags(3, 100, outer=0x88A8)))
+    bench.vrf(b, vrf, "xb", "s0", tags(3, 100, outer=0x88A8), "192.0.2.2/30", "2001:db8::2/126")
+    assert len(bench.echo(a, vrf, "192.0.2.2", size=1472)) == 1472
+    assert len(bench.echo(vrf, a, "2001:db8::1", size=1452)) == 1452
+    bench.plane.remove_circuit(circuit)
+    with (
+        a.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+        vrf.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
+    ):
+        receiver.settimeout(0.2)
+        receiver.bind(("", 4000))
+        sender.sendto(b"gone", ("192.0.2.2", 4000))
+        with pytest.raises(TimeoutError):
+            receiver.recv(10)
+
+
+def offer(net: Net, size: int, seconds: float) -> tuple[int, float]:
+    """Send frames as fast as they go for a while; octets offered and seconds taken."""
+    data, sent = frame(C100, size=size), 0
+    with net.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+        sock.bind(("xa", 0))
+        begin = time.monotonic()
+        while (taken := time.monotonic() - begin) < seconds:
+            sent += sock.send(data)
+    return sent, taken
+
+
+def burst_octets(rate_bps: int) -> int:
+    return Rate.of(rate_bps).burst_nanobits // 8_000_000_000
+
+
+def test_a_policer_passes_its_rate_and_takes_a_new_one_while_traffic_flows(bench: Bench) -> None:
+    a, p, _b = provider(bench)
+    current = bench.circuit(p, ("xa", tags(100)), ("xb", tags(200)), rate_bps=5_000_000)
+    passed_before = dropped_before = 0
+    for rate_bps in (5_000_000, 20_000_000, 2_000_000):
+        circuit = replace(current, rate_bps=rate_bps)
+        if circuit != current:
+            bench.plane.change_circuit(current, circuit)
+        assert bench.plane.found() == {circuit}
+        offered, seconds = offer(a, 1400, 0.5)
+        counters = counted(bench, circuit).a_to_b
+        passed, dropped = counters.passed.bytes - passed_before, counters.dropped.bytes - dropped_before
+        passed_before, dropped_before = counters.passed.bytes, counters.dropped.bytes
+        at_most = rate_bps / 8 * seconds + burst_octets(rate_bps)
+        assert offered > 2 * at_most, "the machine is too slow to overload the policer"
+        assert 0.7 * rate_bps / 8 * seconds <= passed <= 1.1 * at_most
+        assert passed + dropped == offered
+        current = circuit
+    assert counted(bench, current).b_to_a.passed.packets == 0
+
+
+def test_without_a_rate_nothing_is_dropped(bench: Bench) -> None:
+    a, p, _b = provider(bench)
+    circuit = bench.circuit(p, ("xa", tags(100)), ("xb", tags(200)), rate_bps=1_000_000)
+    offer(a, 1400, 0.2)
+    before = counted(bench, circuit).a_to_b
+    assert before.dropped.packets > 0
+    bench.plane.change_circuit(circuit, replace(circuit, rate_bps=None))
+    offered, _ = offer(a, 1400, 0.2)
+    after = counted(bench, circuit).a_to_b
+    assert after.dropped == before.dropped
+    assert after.passed.bytes - before.passed.bytes == offered
+
+
+def test_tcp_with_gso_gets_through_a_policer_at_about_its_rate(bench: Bench) -> None:
+    a, p, b = provider(bench)
+    bench.macvlan(a, "xa", "s0", tags(100), "192.0.2.1/30")
+    bench.macvlan(b, "xb", "s0", tags(200), "192.0.2.2/30")
+    circuit = bench.circuit(p, ("xa", tags(100)), ("xb", tags(200)), rate_bps=80_000_000)
+    size = 20_000_000
+    with b.socket(socket.AF_INET, socket.SOCK_STREAM) as server:
+        server.bind(("", 4000))
+        server.listen()
+        done: list[int] = []
+
+        def receive() -> None:
+            connection, _ = server.accept()
+            with connection:
+                done.append(sum(len(data) for data in iter(lambda: connection.recv(1 << 20), b"")))
+
+        receiver = threading.Thread(target=receive)
+        receiver.start()
+        begin = time.monotonic()
+        with a.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
+            client.settimeout(20)
+            client.connect(("192.0.2.2", 4000))
+            client.sendall(bytes(size))
+        receiver.join(20)
+        seconds = time.monotonic() - begin
+    assert done == [size]
+    assert seconds >= (size - burst_octets(80_000_000)) * 8 / 80_000_000
+    assert seconds < 3 * size * 8 / 80_000_000
+    passed = counted(bench, circuit).a_to_b.passed
+    assert passed.packets >= size // 1460
+    assert passed.bytes >= size + passed.packets * (18 + 40)
+
+
+def test_tags_change_in_place_and_ports_do_not(bench: Bench) -> None:
+    a, p, b = provider(bench)
+    before = bench.circuit(p, ("xa", tags(100)), ("xb", tags(200)))
+    other = bench.circuit(p, ("xa", tags(101)), ("xb", tags(201)), name="other")
+    bench.send(a, "xa", frame(C100))
+    after = replace(before, tags_b=tags(202))
+    bench.plane.change_circuit(before, after)
+    assert bench.plane.found() == {after, other}
+    tap = bench.tap(b, "xb")
+    bench.send(a, "xa", frame(C100))
+    assert _stack(tap.first(lambda f: MARK in f.data).wire) == [(0x8100, 202)]
+    assert counted(bench, after).a_to_b.passed.packets == 2
+
+    with pytest.raises(KernelError, match="other traffic has these tags"):
+        bench.plane.change_circuit(after, replace(after, tags_a=tags(7), tags_b=tags(201)))
+    with pytest.raises(KernelError, match="remove the circuit and add the new one"):
+        bench.plane.change_circuit(after, replace(after, port_b="xa"))
+    with pytest.raises(KernelError, match="it is not there"):
+        bench.plane.change_circuit(replace(after, name="no"), replace(after, name="no"))
+    with pytest.raises(KernelError, match="cannot be policed"):
+        bench.plane.change_circuit(after, replace(after, rate_bps=0))
+    assert bench.plane.found() == {after, other}
+    bench.send(a, "xa", frame(C100))
+    assert _stack(tap.first(lambda f: MARK in f.data).wire) == [(0x8100, 202)]
+
+
+def test_a_circuit_that_cannot_be_leaves_nothing(bench: Bench) -> None:
+    _a, p, _b = provider(bench)
+    with pytest.raises(KernelError, match="same port and tags"):
+        bench.circuit(p, ("xa", tags(100)), ("xa", tags(100)))
+    with pytest.raises(KernelError, match=r"virtual circuit vc p:xa 1/2/3 -- xb 4: 3 tags on one frame"):
+        bench.circuit(p, ("xa", tags(1, 2, 3)), ("xb", tags(4)))
+    bench.circuit(p, ("xa", tags(1)), ("xb", tags(4)), name="first")
+    with pytest.raises(KernelError, match="other traffic has these tags"):
+        bench.circuit(p, ("xa", tags(5)), ("xb", tags(4)), name="second")
+    assert {c.name for c in bench.plane.found() if isinstance(c, VirtualCircuit)} == {"first"}
+    assert len(list(bench.plane._kernel.maps["rules"].items())) == 2
+
+
+def test_found_misses_a_circuit_with_one_way_gone(bench: Bench) -> None:
+    _a, p, _b = provider(bench)
+    circuit = bench.circuit(p, ("xa", tags(1)), ("xb", tags(2)), rate_bps=1_000_000)
+    assert bench.plane.found() == {circuit}
+    rules = bench.plane._kernel.maps["rules"]
+    rules.delete(next(key for key, _ in rules.items()))
+    assert bench.plane.found() == set()
+    bench.plane.remove_circuit(circuit)
+    circuit = bench.circuit(p, ("xa", tags(1)), ("xb", tags(2)))
+    p.ip("link delete xb")
+    wait_until(lambda: bench.plane.found() == set(), "the port's link to be gone")
+    bench.plane.remove_circuit(circuit)
