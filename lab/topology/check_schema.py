@@ -1,0 +1,87 @@
+"""What the file may say about a check."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Discriminator, Field, Strict, Tag
+
+from lab.topology.part import Part
+from lab.topology.values import CommunityText, Prefix, VlanId
+
+CHECK_KINDS = ("ping", "path", "sessions", "route", "frame")
+
+
+class PingCheckSpec(Part):
+    """The first answers the second's echo requests: [source, target]."""
+
+    ping: Annotated[tuple[str, str], Strict(False)] = Field(
+        description="[source host, target host or address]"
+    )
+    family: Literal[4, 6] = Field(default=4, description="IP version.")
+    count: int = Field(default=3, ge=1, le=100, description="Echo requests, all to be answered.")
+
+
+class PathCheckSpec(Part):
+    """Packets from the first to the second pass a circuit or the Internet."""
+
+    path: Annotated[tuple[str, str], Strict(False)] = Field(
+        description="[source host, target host or address]"
+    )
+    via: str = Field(description="A circuit's name, or internet.")
+    peering: Literal["private", "microsoft"] | None = Field(default=None, description="The peering crossed.")
+    hop: str | None = Field(default=None, description="A node that must be on the path.")
+    family: Literal[4, 6] = Field(default=4, description="IP version.")
+    protocol: Literal["udp", "icmp"] = Field(default="udp", description="Which packets ask the way.")
+    port: int = Field(default=33434, ge=1, le=65535, description="UDP destination port.")
+
+
+class SessionsCheckSpec(Part):
+    """All BGP sessions that match are in this state."""
+
+    sessions: str = Field(description="A circuit's name, or all.")
+    peering: Literal["private", "microsoft"] | None = Field(default=None, description="Of this peering only.")
+    connection: Literal["primary", "secondary"] | None = Field(
+        default=None, description="Of this connection only."
+    )
+    state: Literal["established", "down"] = Field(
+        default="established", description="down: none of them is established."
+    )
+
+
+class RouteCheckSpec(Part):
+    """A router has (or has not) a route."""
+
+    route: Annotated[tuple[str, Prefix], Strict(False)] = Field(description="[router, prefix]")
+    present: bool = Field(default=True, description="false: the route must not be there.")
+    as_path: list[int] | None = Field(default=None, description="The exact AS path.")
+    communities: list[CommunityText] = Field(
+        default_factory=list, description="Communities it carries at least."
+    )
+
+
+class FrameCheckSpec(Part):
+    """A frame with exactly these tags is seen on a link."""
+
+    frame: str = Field(description="A link's name, for example ams-primary.")
+    tags: Annotated[list[VlanId], Field(max_length=2)] = Field(description="VLAN ids, outermost first.")
+    protocol: Literal["any", "arp", "bgp", "bfd", "icmp", "icmp6"] = Field(
+        default="any", description="What the frame carries."
+    )
+
+
+def _kind(value: object) -> str | None:
+    """Tag of a check by the key that names its kind; in <> so that no key can look like it."""
+    keys = value if isinstance(value, dict) else vars(value) if isinstance(value, BaseModel) else {}
+    found = [kind for kind in CHECK_KINDS if kind in keys]
+    return f"<{found[0]}>" if found else None
+
+
+CheckSpec = Annotated[
+    Annotated[PingCheckSpec, Tag("<ping>")]
+    | Annotated[PathCheckSpec, Tag("<path>")]
+    | Annotated[SessionsCheckSpec, Tag("<sessions>")]
+    | Annotated[RouteCheckSpec, Tag("<route>")]
+    | Annotated[FrameCheckSpec, Tag("<frame>")],
+    Discriminator(_kind),
+]

@@ -1,0 +1,196 @@
+"""What a topology file may say: one pydantic model per object, one line of help per key.
+
+Whatever a key can tell by itself is checked here, by the rules of lab.service; what needs two keys
+stands in `rules`. Every key has an effect on the lab or is verified: a key that this version cannot
+give an effect is not accepted.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from lab.service import asn
+from lab.topology.check_schema import CheckSpec
+from lab.topology.circuit_schema import Circuit
+from lab.topology.part import Part
+from lab.topology.values import (
+    HostAddress,
+    InterfacePrefix,
+    LabName,
+    Name,
+    OneOrMany,
+    Prefix,
+    RegionCode,
+    VlanId,
+    refuse,
+)
+
+MAX_GENERATED_PREFIXES = 20_000
+"""Most prefixes one `announce` entry makes; twice the largest limit of the service."""
+
+
+def _announcement(value: object) -> object:
+    return {"prefix": value} if isinstance(value, str) else value
+
+
+class Announcement(Part):
+    """A prefix that the edges announce, or a generator: `count` prefixes of `length` inside it."""
+
+    prefix: Prefix = Field(description="The prefix, or what the generated ones are cut from.")
+    count: int | None = Field(default=None, ge=1, le=MAX_GENERATED_PREFIXES, description="How many.")
+    length: int | None = Field(default=None, ge=1, le=128, description="Prefix length of each.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Announcement:
+        if (self.count is None) != (self.length is None):
+            refuse("count and length belong together", "write both, for example {count: 4001, length: 28}")
+        if self.count is None or self.length is None:
+            return self
+        if not self.prefix.prefixlen <= self.length <= self.prefix.max_prefixlen:
+            refuse(
+                f"{self.prefix} cannot be cut into /{self.length}",
+                f"write a length of {self.prefix.prefixlen}-{self.prefix.max_prefixlen}",
+            )
+        room = 1 << (self.length - self.prefix.prefixlen)
+        if self.count > room:
+            refuse(
+                f"{self.prefix} holds {room} prefixes of /{self.length}, not {self.count}",
+                "write a longer length or a larger prefix",
+            )
+        return self
+
+
+class Override(Part):
+    """What a customer's device really has configured where it differs from the order (to practise)."""
+
+    edge: str = Field(description="The customer's edge router.")
+    circuit: str = Field(description="The circuit.")
+    peering: Literal["private", "microsoft"] = Field(description="The peering.")
+    connection: Literal["primary", "secondary"] | None = Field(
+        default=None, description="One connection; all of this edge's when left out."
+    )
+    shared_key: str | None = Field(default=None, max_length=80, description='Another MD5 key; "" for none.')
+    vlan: VlanId | None = Field(default=None, description="Another C-tag.")
+    s_tag: VlanId | None = Field(default=None, description="Another S-tag.")
+    peer_asn: int | None = Field(default=None, description="Another AS number of its own.")
+    bfd: bool | None = Field(default=None, description="BFD configured or not.")
+
+    @field_validator("peer_asn")
+    @classmethod
+    def _asn(cls, value: int | None) -> int | None:
+        if value is not None and asn.kind(value) == "reserved":
+            refuse(f"{value} cannot be the AS number of a BGP speaker", "write one of 1-4294967294")
+        return value
+
+    @field_validator("shared_key")
+    @classmethod
+    def _key(cls, value: str | None) -> str | None:
+        if value is not None and not (value.isascii() and value.isalnum()) and value:
+            refuse("the key may hold letters and digits only", 'write one such as wr0ng, or "" for none')
+        return value
+
+    @model_validator(mode="after")
+    def _differs(self) -> Override:
+        if all(v is None for v in (self.shared_key, self.vlan, self.s_tag, self.peer_asn, self.bfd)):
+            refuse("overrides nothing", "add shared_key, vlan, s_tag, peer_asn or bfd")
+        return self
+
+
+Hosts = dict[Name, Annotated[list[HostAddress], OneOrMany(), Field(min_length=1)]]
+
+
+def _string_or(schema: dict[str, Any]) -> None:
+    schema["items"] = {"anyOf": [{"type": "string"}, schema["items"]]}
+
+
+class Site(Part):
+    """A customer's site: edge routers and hosts on one LAN, with a way to the Internet beside."""
+
+    edges: list[Name] = Field(
+        default_factory=list,
+        description="Edge routers: one carries both connections, of two the first is primary and the second "
+        "secondary; or a pair for each circuit, in their order.",
+        examples=[["ce1", "ce2"]],
+    )
+    lan: Annotated[list[InterfacePrefix], OneOrMany(), Field(min_length=1)] = Field(
+        description="The LAN: an IPv4 prefix, and an IPv6 prefix if wanted.", examples=["10.1.0.0/16"]
+    )
+    hosts: Hosts = Field(default_factory=dict, description="Hosts on the LAN: name and address(es).")
+    circuits: list[str] = Field(default_factory=list, description="Circuits that end at this site.")
+    internet: bool = Field(
+        default=True, description="Give the site an Internet edge that translates addresses."
+    )
+    announce: list[Annotated[Announcement, BeforeValidator(_announcement)]] = Field(
+        default_factory=list,
+        description="Prefixes announced on private peerings beside the LAN.",
+        examples=[["10.9.0.0/16", {"prefix": "10.64.0.0/10", "count": 4001, "length": 28}]],
+        json_schema_extra=_string_or,
+    )
+    overrides: list[Override] = Field(
+        default_factory=list, description="What the edges have configured differently from the order."
+    )
+
+
+class Connection(Part):
+    """A link between a virtual network's gateway and a circuit."""
+
+    circuit: str = Field(description="The circuit; it needs a private peering.")
+    weight: int = Field(
+        default=0, ge=0, le=32000, description="The gateway prefers the highest, before the AS path's length."
+    )
+
+
+class Vnet(Part):
+    """A virtual network with an ExpressRoute gateway."""
+
+    region: RegionCode = Field(description="Azure region.", examples=["westeurope"])
+    address_space: Annotated[list[InterfacePrefix], OneOrMany(), Field(min_length=1)] = Field(
+        description="Prefixes of the network, announced as they stand.", examples=[["10.50.0.0/16"]]
+    )
+    gateway: Literal["Standard", "HighPerformance", "UltraPerformance", "ErGw1AZ", "ErGw2AZ", "ErGw3AZ"] = (
+        Field(default="ErGw1AZ", description="Gateway SKU; says how many circuits it joins.")
+    )
+    gateway_subnet: (
+        Annotated[list[InterfacePrefix], OneOrMany(), Field(min_length=1, max_length=2)] | None
+    ) = Field(
+        default=None, description="GatewaySubnet; the last /27 (and /64) of the address space when left out."
+    )
+    connections: list[Connection] = Field(default_factory=list, description="Circuits that it joins.")
+    hosts: Hosts = Field(default_factory=dict, description="Virtual machines: name and address(es).")
+
+
+class Internet(Part):
+    """The Internet beside the circuits."""
+
+    hosts: Hosts = Field(description="Hosts on the Internet: name and public IPv4 address.")
+
+
+def _default_internet() -> Internet:
+    return Internet.model_validate({"hosts": {"dns": "192.0.2.53", "cdn": "192.0.2.80"}})
+
+
+class Topology(Part):
+    """A lab: circuits, the sites and virtual networks that they join, and what must hold."""
+
+    name: LabName = Field(
+        description="The lab's name: letters, digits, dashes, at most 32.", examples=["contoso"]
+    )
+    strict: bool = Field(
+        default=False, description="true: refuse private and documentation numbers on Microsoft peerings."
+    )
+    circuits: dict[Name, Circuit] = Field(description="ExpressRoute circuits by name.")
+    sites: dict[Name, Site] = Field(description="The customer's sites by name.")
+    vnets: dict[Name, Vnet] = Field(default_factory=dict, description="Virtual networks by name.")
+    internet: Internet = Field(default_factory=_default_internet, description="Hosts on the Internet.")
+    checks: list[CheckSpec] = Field(default_factory=list, description="What `edgelab check` proves.")
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a topology file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Topology.model_json_schema(),
+        "title": "edgelab topology",
+    }

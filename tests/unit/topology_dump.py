@@ -1,0 +1,52 @@
+"""A LabModel as readable JSON for the golden files: short forms of what people know by sight."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from edge.model import Originate, StaticRoute, Tag
+from edge.net.objects import Endpoint
+from lab.model import LabModel
+
+WIDTH = 108
+
+
+def dump(model: LabModel) -> str:
+    """One JSON text per model; fields that have their default are left out, short parts stand in one line."""
+    return _write(_plain(model), "") + "\n"
+
+
+def _plain(value: Any, field_name: str = "") -> Any:
+    if isinstance(value, Tag | Endpoint):
+        return str(value)
+    if isinstance(value, StaticRoute):
+        return f"{value.destination} via {', '.join(map(str, value.via))}"
+    if isinstance(value, Originate):
+        return " ".join([str(value.network), *(f"{a}:{b}" for a, b in value.communities)])
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        found: dict[str, Any] = {}
+        for field in dataclasses.fields(value):
+            item = getattr(value, field.name)
+            if field.name != "document" and item != field.default:
+                found[field.name] = _plain(item, field.name)
+        return {"check": type(value).__name__, **found} if type(value).__name__.endswith("Check") else found
+    if isinstance(value, tuple | list):
+        if field_name in ("communities", "route_filter"):
+            return [f"{a}:{b}" for a, b in value]
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return str(value)
+
+
+def _write(value: Any, indent: str) -> str:
+    flat = json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, dict | list) or len(indent) + len(flat) <= WIDTH:
+        return flat
+    deeper = indent + " "
+    if isinstance(value, dict):
+        parts = [f"{deeper}{json.dumps(key)}: {_write(item, deeper)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(parts) + f"\n{indent}}}"
+    return "[\n" + ",\n".join(deeper + _write(item, deeper) for item in value) + f"\n{indent}]"
