@@ -1,0 +1,296 @@
+"""What this machine can do, found out by trying; and which realisation of links and tags follows from it.
+
+Nothing is concluded from a version number: a device is made, a program is started. Everything happens in
+a scratch namespace of a thread of its own, which is gone when the probe returns.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from edge.errors import CapabilityError, EdgeError
+from edge.model import ETHERTYPE_DOT1AD, ETHERTYPE_DOT1Q
+
+if TYPE_CHECKING:
+    from edge.net.netlink import Refusal
+
+# Every command imports this module for its names; what only a probe needs is imported by the probe.
+
+PACKAGES = {"bird": "bird2", "nft": "nftables", "ip": "iproute2", "nsenter": "util-linux"}
+"""Program -> the package of Debian and Ubuntu that brings it."""
+
+CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_BPF = 12, 21, 39
+
+_APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+_USERNS_CLONE = Path("/proc/sys/kernel/unprivileged_userns_clone")
+_USERNS_MAX = Path("/proc/sys/user/max_user_namespaces")
+_PROGRAM_DEADLINE_S = 5
+
+Asked = Literal["auto", "kernel", "bpf", "ring"]
+RealisationName = Literal["kernel", "bpf"]
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """One thing the machine can do or not. remedy: the command that gives it, empty when `ok`."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """All that matters here. is_root: uid 0 with CAP_NET_ADMIN and CAP_SYS_ADMIN, maybe of a namespace."""
+
+    is_root: bool
+    net_admin: Capability
+    sys_admin: Capability
+    bpf_rights: Capability
+    user_namespaces: Capability
+    vlan: Capability
+    vlan_ad: Capability
+    tag_plane: Capability
+    nft: Capability
+    bird: Capability
+    ip: Capability
+    nsenter: Capability
+
+    def all(self) -> tuple[Capability, ...]:
+        """The capabilities in the order of the fields."""
+        values = (getattr(self, field.name) for field in fields(self))
+        return tuple(value for value in values if isinstance(value, Capability))
+
+    def to_json(self) -> dict[str, Any]:
+        """For `edge doctor --format json`."""
+        return {
+            "version": 1,
+            "root": self.is_root,
+            "capabilities": [
+                {"name": item.name, "ok": item.ok, "detail": item.detail, "remedy": item.remedy}
+                for item in self.all()
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Realisation:
+    """What carries links and tags, and why it was taken."""
+
+    name: RealisationName
+    reason: str
+
+
+def choose_realisation(capabilities: Capabilities, asked: Asked = "auto") -> Realisation:
+    """The realisation asked for, or the first of `kernel`, `bpf` that the machine can do. Pure.
+
+    Raises CapabilityError with every reason and every way out when none fits.
+    """
+    if asked == "ring":
+        raise CapabilityError(
+            "realisation ring comes with the fast path and is not available yet",
+            "use auto, kernel or bpf",
+        )
+    needs: dict[RealisationName, tuple[Capability, ...]] = {
+        "kernel": (capabilities.vlan, capabilities.vlan_ad),
+        "bpf": (capabilities.tag_plane,),
+    }
+    reasons: list[str] = []
+    remedies: list[str] = []
+    for name in needs if asked == "auto" else (asked,):
+        missing = [item for item in needs[name] if not item.ok]
+        if not missing:
+            have = ", ".join(item.detail for item in needs[name])
+            passed = f"; not {'; not '.join(reasons)}" if reasons else ""
+            return Realisation(name, f"{'asked for' if asked != 'auto' else have}{passed}")
+        reasons.append(f"{name}: {', '.join(dict.fromkeys(item.detail for item in missing))}")
+        remedies += [f"{name}: {remedy}" for remedy in dict.fromkeys(item.remedy for item in missing)]
+    raise CapabilityError(
+        f"no realisation of links and tags fits this machine ({'; '.join(reasons)})", "; or ".join(remedies)
+    )
+
+
+def probe() -> Capabilities:
+    """Try everything. Takes some ten milliseconds; may load the 8021q module by asking for its devices."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    effective = _effective_capabilities()
+    net_admin = _right("CAP_NET_ADMIN", effective, CAP_NET_ADMIN)
+    sys_admin = _right("CAP_SYS_ADMIN", effective, CAP_SYS_ADMIN)
+    with ThreadPoolExecutor(2) as pool:
+        nft = pool.submit(_program, "nft", "--version")
+        bird = pool.submit(_program, "bird", "--version")
+        vlan, vlan_ad = _vlan_devices()
+        tag_plane = _tag_plane()
+    return Capabilities(
+        is_root=os.geteuid() == 0 and net_admin.ok and sys_admin.ok,
+        net_admin=net_admin,
+        sys_admin=sys_admin,
+        bpf_rights=_right("CAP_BPF", effective, CAP_BPF),
+        user_namespaces=_user_namespaces(),
+        vlan=vlan,
+        vlan_ad=vlan_ad,
+        tag_plane=tag_plane,
+        nft=nft.result(),
+        bird=bird.result(),
+        ip=_program("ip"),
+        nsenter=_program("nsenter"),
+    )
+
+
+def _effective_capabilities() -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return int(found.group(1), 16) if found else 0
+
+
+def _right(name: str, effective: int, number: int) -> Capability:
+    ok = bool(effective >> number & 1)
+    return Capability(name, ok, f"{name} {'held' if ok else 'not held'}", "" if ok else "run as root")
+
+
+def _in_thread(work: Callable[[], None]) -> Exception | None:
+    """Run `work` in a thread whose namespaces may be thrown away; what it raised."""
+    import threading
+
+    raised: list[Exception] = []
+
+    def run() -> None:
+        try:
+            work()
+        except (EdgeError, OSError) as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return raised[0] if raised else None
+
+
+def _vlan_devices() -> tuple[Capability, Capability]:
+    """Whether VLAN devices can be made for 802.1Q and 802.1ad tags."""
+    from edge.net import messages as nl
+    from edge.net import namespaces as ns
+    from edge.net.netlink import Refusal, RouteSocket
+
+    results: list[Refusal | None] = []
+
+    def attempt() -> None:
+        ns.unshare(ns.CLONE_NEWNET)
+        fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            route = RouteSocket(fd)
+        finally:
+            os.close(fd)
+        mac = "02:00:00:00:00:0%d"
+        end, other = (nl.DeviceSpec(f"probe{n}", 10 + n, 1500, mac % n) for n in (0, 1))
+        tagged = (nl.DeviceSpec(f"probe{n}", 10 + n, 1400, mac % n) for n in (2, 3))
+        requests = [nl.new_veth(end, other)]
+        requests += [
+            nl.new_vlan(device, end.index, 5, tpid)
+            for device, tpid in zip(tagged, (ETHERTYPE_DOT1Q, ETHERTYPE_DOT1AD), strict=True)
+        ]
+        try:
+            results.extend(route.transact(requests)[1:])
+        finally:
+            route.close()
+
+    error = _in_thread(attempt)
+    if error is not None:
+        number = error.errno if isinstance(error, OSError) and error.errno else errno.EIO
+        results = [Refusal(number), Refusal(number)]
+    return _vlan("802.1Q devices", results[0]), _vlan("802.1ad devices", results[1])
+
+
+def _vlan(name: str, refused: Refusal | None) -> Capability:
+    if refused is None:
+        return Capability(name, True, f"the kernel has {name}")
+    if refused.errno in (errno.EPERM, errno.EACCES):
+        return Capability(name, False, f"no right to try {name}", "run as root")
+    if refused.errno in (errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.ENODEV):
+        remedy = "sudo modprobe 8021q (Ubuntu: sudo apt-get install linux-modules-extra-$(uname -r))"
+        return Capability(name, False, f"the kernel has no {name}", remedy)
+    return Capability(name, False, f"the kernel refuses {name}: {refused}", "sudo modprobe 8021q")
+
+
+def _tag_plane() -> Capability:
+    # Compiled code: an installation without it can still validate files and use VLAN devices.
+    name = "BPF tag plane"
+    try:
+        from edge.fastpath.tagplane import TagPlane
+    except ImportError as error:
+        return Capability(
+            name,
+            False,
+            f"the compiled part is missing ({error})",
+            "pip install . (needs gcc and python3-dev)",
+        )
+    reason = TagPlane.probe()
+    if reason is None:
+        return Capability(name, True, "BPF programs load and attach")
+    return Capability(name, False, reason, "run as root on a kernel with BPF (5.10 or later)")
+
+
+def _user_namespaces() -> Capability:
+    """Whether a process without rights may make a user namespace, by the switches that forbid it."""
+    name = "user namespaces"
+    if _number(_USERNS_CLONE) == 0:
+        switch = "sudo sysctl -w kernel.unprivileged_userns_clone=1"
+        return Capability(name, False, "kernel.unprivileged_userns_clone is 0", switch)
+    maximum = _number(_USERNS_MAX)
+    if maximum == 0 or not Path("/proc/self/ns/user").exists():
+        detail = "user.max_user_namespaces is 0" if maximum == 0 else "the kernel has none"
+        return Capability(name, False, detail, "sudo sysctl -w user.max_user_namespaces=15000")
+    if _number(_APPARMOR) == 1:
+        # Ubuntu 23.10 and later: the namespace is made, but has no rights inside.
+        return Capability(
+            name,
+            False,
+            "AppArmor restricts unprivileged user namespaces",
+            "run as root, or sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+        )
+    return Capability(name, True, "unprivileged user namespaces are allowed")
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def _program(name: str, *arguments: str) -> Capability:
+    import subprocess
+
+    # Administrators' folders are missing from the PATH of users on Debian.
+    path = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
+    found = shutil.which(name, path=path)
+    remedy = f"sudo apt-get install {PACKAGES[name]}"
+    if found is None:
+        return Capability(name, False, f"{name} is not installed", remedy)
+    if not arguments:
+        return Capability(name, True, found)
+    try:
+        done = subprocess.run(
+            (found, *arguments),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PROGRAM_DEADLINE_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Capability(name, False, f"{found} does not run: {error}", f"{remedy} --reinstall")
+    version = re.search(r"\d+(\.\d+)+", done.stdout + done.stderr)
+    if done.returncode or version is None:
+        words = (done.stderr or done.stdout).strip() or f"status {done.returncode}"
+        return Capability(name, False, f"{found} does not run: {words}", f"{remedy} --reinstall")
+    return Capability(name, True, f"{name} {version.group()}")

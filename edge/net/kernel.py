@@ -1,0 +1,193 @@
+"""The kernel behind the objects: brings changes about, and says what there really is.
+
+Changes of one tier come together. Those that are netlink requests are packed by namespace, so that a tier
+costs one send and one receive a namespace; namespaces, settings, tags and packet rules have ways of their
+own. Whatever happens to one change happens to that one only: each has its own result.
+"""
+
+from __future__ import annotations
+
+import socket as sockets
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from edge.errors import EdgeError, KernelError
+from edge.net import messages as nl
+from edge.net import steps
+from edge.net.devices import Devices
+from edge.net.found import as_wanted, interpret, mirrored
+from edge.net.netlink import Refusal
+from edge.net.nft import Nft
+from edge.net.objects import (
+    Change,
+    Endpoint,
+    KernelObject,
+    Namespace,
+    Ruleset,
+    SubinterfaceTags,
+    Sysctl,
+    VirtualCircuit,
+)
+from edge.net.settings import Settings
+from edge.net.snapshot import Snapshot, take
+from edge.net.spaces import MissingError, Spaces
+from edge.net.tags import TagPlaneLike, Tags
+
+NETNS_DIRECTORY = Path("/run/netns")
+
+Results = list[EdgeError | None]
+Work = Callable[[Sequence[Change]], Results]
+Subject = TypeVar("Subject", Sysctl, Ruleset)
+
+
+class Kernel:
+    """Namespaces of one directory and all that is in them. Any thread may call any method.
+
+    tag_plane: needed for SubinterfaceTags and VirtualCircuit only.
+    """
+
+    def __init__(
+        self, *, netns_directory: Path = NETNS_DIRECTORY, tag_plane: TagPlaneLike | None = None
+    ) -> None:
+        self._spaces = Spaces(netns_directory)
+        self._devices = Devices(self._spaces)
+        self._settings = Settings(self._spaces)
+        self._tags = Tags(self._spaces, tag_plane)
+        self._nft = Nft(self._spaces.inside)
+        self._lock = threading.RLock()
+        # Type -> (how it is made or changed, how it is taken away).
+        self._ways: tuple[tuple[type | tuple[type, ...], Work, Work], ...] = (
+            (Namespace, self._make_namespaces, self._delete_namespaces),
+            (Sysctl, self._set, self._restore),
+            ((SubinterfaceTags, VirtualCircuit), self._tags.create, self._tags.delete),
+            (Ruleset, self._put_rules, self._delete_rules),
+            (steps.LINK_STATE, self._devices.create, self._devices.delete),
+        )
+
+    def close(self) -> None:
+        """Close sockets and descriptors. What was made stays."""
+        with self._lock:
+            self._spaces.close()
+
+    def netns_fd(self, name: str) -> int:
+        """Descriptor of a namespace, valid until it is deleted. Raises KernelError."""
+        return self._spaces.fd(name)
+
+    def socket(self, namespace: str, family: int, kind: int, proto: int = 0) -> sockets.socket:
+        """A socket opened inside a namespace. Raises KernelError, OSError."""
+        with self._spaces.inside(namespace):
+            return sockets.socket(family, kind | sockets.SOCK_CLOEXEC, proto)
+
+    def ifindex(self, endpoint: Endpoint) -> int:
+        """Index of a device as it is now. Raises KernelError when there is none."""
+        with self._lock:
+            self._spaces.forget_index(endpoint)
+            return self._spaces.index(endpoint)
+
+    def set_up(self, endpoint: Endpoint, up: bool) -> None:
+        """Set the administrative state of a device. Raises KernelError."""
+        with self._lock:
+            request = nl.set_up(self.ifindex(endpoint), up)
+            refused = self._spaces.route(endpoint.namespace).transact([request])[0]
+        if refused is not None:
+            raise KernelError(str(endpoint), refused.errno, str(refused))
+
+    def counters(self, namespace: str) -> dict[str, tuple[int, int]]:
+        """Named nftables counters of a namespace: name -> (packets, bytes). Raises EdgeError."""
+        return self._nft.counters(namespace)
+
+    def apply(self, changes: Sequence[Change]) -> Results:
+        """Bring changes of one tier about; the result of each, in order.
+
+        Deletions come before the rest. What shall go and has gone already counts as done. Raises
+        ValueError for an object that is not the kernel's (BirdDaemon).
+        """
+        results: Results = [None] * len(changes)
+        ways = [self._way(change) for change in changes]
+        with self._lock:
+            for deleting in (True, False):
+                for number, (_, create, delete) in enumerate(self._ways):
+                    positions = [
+                        position
+                        for position, change in enumerate(changes)
+                        if ways[position] == number and (change.after is None) == deleting
+                    ]
+                    work = delete if deleting else create
+                    errors = work([changes[position] for position in positions]) if positions else []
+                    for position, error in zip(positions, errors, strict=True):
+                        results[position] = error
+        return results
+
+    def _way(self, change: Change) -> int:
+        for number, (types, _, _) in enumerate(self._ways):
+            if isinstance(change.subject, types):
+                return number
+        raise ValueError(f"{change.subject} is not an object of the kernel")
+
+    def _make_namespaces(self, changes: Sequence[Change]) -> Results:
+        names = [change.subject.namespace for change in changes]
+        made = self._spaces.create(names)
+        return [made[name] for name in names]
+
+    def _delete_namespaces(self, changes: Sequence[Change]) -> Results:
+        names = [change.subject.namespace for change in changes]
+        self._settings.forget(names)
+        return [self._spaces.delete(name) for name in names]
+
+    def _set(self, changes: Sequence[Change]) -> Results:
+        return self._settings.write(_subjects(changes, Sysctl))
+
+    def _restore(self, changes: Sequence[Change]) -> Results:
+        return self._settings.restore(_subjects(changes, Sysctl))
+
+    def _put_rules(self, changes: Sequence[Change]) -> Results:
+        return self._nft.apply(_subjects(changes, Ruleset))
+
+    def _delete_rules(self, changes: Sequence[Change]) -> Results:
+        return self._nft.delete(_subjects(changes, Ruleset))
+
+    def found(self, wanted: Iterable[KernelObject]) -> set[KernelObject]:
+        """What there is, read from the kernel, in the words of `wanted` where it means the same.
+
+        Settings and rulesets are looked up for those that `wanted` names (rulesets of our own doing,
+        too); everything else is told completely. Raises EdgeError when the kernel cannot be read.
+        """
+        keyed = {item.key: item for item in wanted}
+        with self._lock:
+            try:
+                snapshots = self._snapshots()
+                tags = self._tags.found()
+                found: list[KernelObject] = list(interpret(snapshots, keyed, self._is_namespace))
+                found += tags
+                rules = [item for item in (*tags, *keyed.values()) if isinstance(item, SubinterfaceTags)]
+                found += mirrored(rules, snapshots)
+                found += self._settings.found([item for item in keyed.values() if isinstance(item, Sysctl)])
+                rulesets = [item for item in keyed.values() if isinstance(item, Ruleset)]
+                found += self._nft.found(rulesets, snapshots)
+            except OSError as error:
+                raise KernelError("reading the kernel's state", error.errno or 0, str(error)) from error
+        return {as_wanted(item, keyed.get(item.key)) for item in found}
+
+    def _snapshots(self) -> dict[str, Snapshot]:
+        snapshots = {}
+        for name in self._spaces.names():
+            route = self._spaces.route(name)
+            routes = [message for version in (4, 6) for message in route.dump(nl.dump_static_routes(version))]
+            snapshot = take(route.dump(nl.dump_links()), route.dump(nl.dump_addresses()), routes)
+            self._spaces.learn(name, snapshot.links)
+            snapshots[name] = snapshot
+        return snapshots
+
+    def _is_namespace(self, namespace: str, number: int, other: str) -> bool:
+        """Whether `number` is what the kernel calls namespace `other` inside `namespace`."""
+        try:
+            answer = self._spaces.route(namespace).ask(nl.get_netnsid(self._spaces.fd(other)))
+        except MissingError:
+            return False
+        return not isinstance(answer, Refusal) and nl.parse_netnsid(answer.payload) == number
+
+
+def _subjects(changes: Sequence[Change], kind: type[Subject]) -> list[Subject]:
+    return [change.subject for change in changes if isinstance(change.subject, kind)]

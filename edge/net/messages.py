@@ -1,0 +1,335 @@
+"""Route netlink messages as octets: encode requests, decode what dumps and acknowledgements bring. Pure.
+
+Hand-packed, because importing and driving a general library costs more than making a whole lab
+(facts: linux.md, "Namespaces, fast"). Layouts are those of <linux/netlink.h>, <linux/rtnetlink.h>,
+<linux/if_link.h>; all integers are in host order unless a name says otherwise. A message is
+
+    nlmsghdr: length u32, type u16, flags u16, sequence u32, port u32
+    then a header of the type, then attributes (length u16, type u16, value, padding to 4 octets)
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from edge.model import Address, Interface, Network
+
+NLM_F_REQUEST, NLM_F_ACK = 0x01, 0x04
+NLM_F_DUMP = 0x300
+NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
+NLM_F_DUMP_INTR = 0x10
+NLM_F_ACK_TLVS = 0x200
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+NLMSGERR_ATTR_MSG = 1
+
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
+RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
+RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
+RTM_NEWNSID, RTM_GETNSID = 88, 90
+
+IFF_UP = 0x1
+IFF_LOWER_UP = 0x10000
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER = 1, 3, 4, 5, 10
+IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
+IFLA_LINKINFO, IFLA_NET_NS_FD, IFLA_EXT_MASK, IFLA_LINK_NETNSID = 18, 28, 29, 37
+IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
+IFLA_VLAN_ID, IFLA_VLAN_PROTOCOL = 1, 5
+IFLA_MACVLAN_MODE = 1
+IFLA_BR_STP_STATE, IFLA_BR_MCAST_SNOOPING = 5, 23
+VETH_INFO_PEER = 1
+MACVLAN_MODE_SOURCE = 16
+RTEXT_FILTER_SKIP_STATS = 1 << 3
+
+IFA_ADDRESS, IFA_LOCAL = 1, 2
+IFA_F_NODAD = 0x02
+NETNSA_NSID, NETNSA_FD = 1, 3
+
+RTA_DST, RTA_GATEWAY, RTA_MULTIPATH, RTA_VIA = 1, 5, 9, 18
+RTM_F_CLONED = 0x200
+RTPROT_STATIC = 4
+RT_TABLE_MAIN = 254
+RTN_UNICAST = 1
+SCOPE_UNIVERSE = 0
+FAMILY_OF_VERSION = {4: 2, 6: 10}
+"""IP version -> AF_INET, AF_INET6."""
+
+LOOPBACK_INDEX = 1
+"""Index of `lo` in every namespace (LOOPBACK_IFINDEX)."""
+
+_NLMSGHDR = struct.Struct("=IHHII")
+_IFINFOMSG = struct.Struct("=BxHiII")
+_IFADDRMSG = struct.Struct("=BBBBI")
+_RTMSG = struct.Struct("=BBBBBBBBI")
+_RTNEXTHOP = struct.Struct("=HBBi")
+_RTATTR = struct.Struct("=HH")
+
+NESTED = 0x8000
+"""NLA_F_NESTED: the value is attributes itself."""
+
+_TYPE_MASK = 0x3FFF
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One message to be sent: its type, its flags beyond REQUEST and ACK, and all after the header."""
+
+    kind: int
+    flags: int
+    payload: bytes
+
+    def encode(self, sequence: int, flags: int = NLM_F_REQUEST | NLM_F_ACK) -> bytes:
+        """The octets to send, header first, padded to 4."""
+        length = _NLMSGHDR.size + len(self.payload)
+        header = _NLMSGHDR.pack(length, self.kind, self.flags | flags, sequence, 0)
+        return header + self.payload + bytes(-length % 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message received."""
+
+    kind: int
+    flags: int
+    sequence: int
+    payload: bytes
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    """One attribute, padded to 4 octets."""
+    length = _RTATTR.size + len(value)
+    return _RTATTR.pack(length, kind) + value + bytes(-length % 4)
+
+
+def _u32(kind: int, value: int) -> bytes:
+    return struct.pack("=HHI", 8, kind, value)
+
+
+def _text(kind: int, value: str) -> bytes:
+    return attribute(kind, value.encode() + b"\0")
+
+
+def mac_octets(mac: str) -> bytes:
+    """`02:00:5e:00:00:01` as 6 octets. Raises ValueError when it is not a MAC address."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    if len(octets) != 6:
+        raise ValueError(f"{mac!r} is not a MAC address")
+    return octets
+
+
+def _ifinfo(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
+    return _IFINFOMSG.pack(0, 0, index, flags, change)
+
+
+def _shape(name: str, mtu: int, mac: str) -> bytes:
+    return _text(IFLA_IFNAME, name) + _u32(IFLA_MTU, mtu) + attribute(IFLA_ADDRESS, mac_octets(mac))
+
+
+def _linkinfo(kind: str, data: bytes) -> bytes:
+    # The kernel has always taken these two without the nested flag, and old ones insist on it.
+    return attribute(
+        IFLA_LINKINFO,
+        attribute(IFLA_INFO_KIND, kind.encode()) + attribute(IFLA_INFO_DATA, data),
+    )
+
+
+def _new_device(index: int, attributes: bytes) -> Request:
+    return Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, _ifinfo(index) + attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSpec:
+    """What a device to be made is called and looks like.
+
+    netns_fd: descriptor of the namespace it is born in; None for that of the socket.
+    """
+
+    name: str
+    index: int
+    mtu: int
+    mac: str
+    netns_fd: int | None = None
+
+    def attributes(self) -> bytes:
+        """Name, MTU, MAC and namespace as attributes."""
+        octets = _shape(self.name, self.mtu, self.mac)
+        return octets if self.netns_fd is None else octets + _u32(IFLA_NET_NS_FD, self.netns_fd)
+
+
+def new_veth(a: DeviceSpec, b: DeviceSpec) -> Request:
+    """A pair of devices, each born in its own namespace with its own index, down.
+
+    One queue a direction: the default of one for each processor only costs time to make, and a single
+    queue keeps the order of frames.
+    """
+    queues = _u32(IFLA_NUM_TX_QUEUES, 1) + _u32(IFLA_NUM_RX_QUEUES, 1)
+    peer = attribute(VETH_INFO_PEER, _ifinfo(b.index) + b.attributes() + queues)
+    return _new_device(a.index, a.attributes() + queues + _linkinfo("veth", peer))
+
+
+def new_bridge(device: DeviceSpec) -> Request:
+    """A learning bridge, down, without spanning tree and multicast snooping."""
+    data = _u32(IFLA_BR_STP_STATE, 0) + attribute(IFLA_BR_MCAST_SNOOPING, b"\0")
+    return _new_device(device.index, device.attributes() + _linkinfo("bridge", data))
+
+
+def new_macvlan(device: DeviceSpec, lower: int) -> Request:
+    """A macvlan on device index `lower`, mode source with an empty list: it hears nothing by itself."""
+    data = _u32(IFLA_MACVLAN_MODE, MACVLAN_MODE_SOURCE)
+    return _new_device(
+        device.index, device.attributes() + _u32(IFLA_LINK, lower) + _linkinfo("macvlan", data)
+    )
+
+
+def new_vlan(device: DeviceSpec, lower: int, vid: int, tpid: int) -> Request:
+    """A VLAN device on index `lower` of the socket's namespace, for tags announced by `tpid`."""
+    data = attribute(IFLA_VLAN_ID, struct.pack("=H", vid)) + attribute(
+        IFLA_VLAN_PROTOCOL, struct.pack("!H", tpid)
+    )
+    return _new_device(device.index, device.attributes() + _u32(IFLA_LINK, lower) + _linkinfo("vlan", data))
+
+
+def delete_device(index: int) -> Request:
+    """Take a device away; of a veth both ends go."""
+    return Request(RTM_DELLINK, 0, _ifinfo(index))
+
+
+def set_up(index: int, up: bool) -> Request:
+    """Set the administrative state of a device."""
+    return Request(RTM_SETLINK, 0, _ifinfo(index, IFF_UP if up else 0, IFF_UP))
+
+
+def set_mtu(index: int, mtu: int) -> Request:
+    """Set the MTU of a device, in octets of payload."""
+    return Request(RTM_SETLINK, 0, _ifinfo(index) + _u32(IFLA_MTU, mtu))
+
+
+def set_mac(index: int, mac: str) -> Request:
+    """Set the MAC address of a device."""
+    return Request(RTM_SETLINK, 0, _ifinfo(index) + attribute(IFLA_ADDRESS, mac_octets(mac)))
+
+
+def set_master(index: int, bridge: int) -> Request:
+    """Make a device a port of the bridge with that index; 0 takes it out of its bridge."""
+    return Request(RTM_SETLINK, 0, _ifinfo(index) + _u32(IFLA_MASTER, bridge))
+
+
+def _address(index: int, interface: Interface, flags: int) -> bytes:
+    packed = interface.ip.packed
+    return (
+        _IFADDRMSG.pack(
+            FAMILY_OF_VERSION[interface.version], interface.network.prefixlen, flags, SCOPE_UNIVERSE, index
+        )
+        + attribute(IFA_LOCAL, packed)
+        + attribute(IFA_ADDRESS, packed)
+    )
+
+
+def add_address(index: int, interface: Interface) -> Request:
+    """An address; IPv6 without duplicate address detection, which hides it for about two seconds."""
+    flags = IFA_F_NODAD if interface.version == 6 else 0
+    return Request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, _address(index, interface, flags))
+
+
+def delete_address(index: int, interface: Interface) -> Request:
+    """Take an address away."""
+    return Request(RTM_DELADDR, 0, _address(index, interface, 0))
+
+
+def _gateway(destination: Network, via: Address) -> bytes:
+    if destination.version == via.version:
+        return attribute(RTA_GATEWAY, via.packed)
+    return attribute(RTA_VIA, struct.pack("=H", FAMILY_OF_VERSION[via.version]) + via.packed)
+
+
+def _route(destination: Network, via: tuple[Address, ...]) -> bytes:
+    octets = _RTMSG.pack(
+        FAMILY_OF_VERSION[destination.version],
+        destination.prefixlen,
+        0,
+        0,
+        RT_TABLE_MAIN,
+        RTPROT_STATIC,
+        SCOPE_UNIVERSE,
+        RTN_UNICAST,
+        0,
+    )
+    if destination.prefixlen:
+        octets += attribute(RTA_DST, destination.network_address.packed)
+    if len(via) == 1:
+        return octets + _gateway(destination, via[0])
+    hops = b""
+    for address in via:
+        gateway = _gateway(destination, address)
+        hops += _RTNEXTHOP.pack(_RTNEXTHOP.size + len(gateway), 0, 0, 0) + gateway
+    return octets + attribute(RTA_MULTIPATH, hops) if hops else octets
+
+
+def add_route(destination: Network, via: tuple[Address, ...], replace: bool = False) -> Request:
+    """A static route of the main table; several next hops share the flows evenly."""
+    flags = NLM_F_CREATE | (NLM_F_REPLACE if replace else NLM_F_EXCL)
+    return Request(RTM_NEWROUTE, flags, _route(destination, via))
+
+
+def delete_route(destination: Network) -> Request:
+    """Take a static route away with all its next hops."""
+    return Request(RTM_DELROUTE, 0, _route(destination, ()))
+
+
+def get_link(name: str) -> Request:
+    """Ask for one device by its name."""
+    mask = _u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)
+    return Request(RTM_GETLINK, 0, _ifinfo() + mask + _text(IFLA_IFNAME, name))
+
+
+def dump_links() -> Request:
+    """Ask for all devices, without their counters."""
+    return Request(RTM_GETLINK, NLM_F_DUMP, _ifinfo() + _u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS))
+
+
+def dump_addresses() -> Request:
+    """Ask for all addresses of both families."""
+    return Request(RTM_GETADDR, NLM_F_DUMP, _IFADDRMSG.pack(0, 0, 0, 0, 0))
+
+
+def dump_static_routes(version: int) -> Request:
+    """Ask for the static routes of the main table (the kernel filters: NETLINK_GET_STRICT_CHK)."""
+    header = _RTMSG.pack(FAMILY_OF_VERSION[version], 0, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC, 0, 0, 0)
+    return Request(RTM_GETROUTE, NLM_F_DUMP, header)
+
+
+def get_netnsid(netns_fd: int) -> Request:
+    """Ask by which number the socket's namespace knows the namespace of that descriptor."""
+    return Request(RTM_GETNSID, 0, struct.pack("=Bxxx", 0) + _u32(NETNSA_FD, netns_fd))
+
+
+def parse_netnsid(payload: bytes) -> int:
+    """The number of an answer to `get_netnsid`; -1 when the namespaces do not know each other."""
+    value = attributes(payload, 4).get(NETNSA_NSID)
+    return int.from_bytes(value, sys.byteorder, signed=True) if value else -1
+
+
+def messages(data: bytes) -> Iterator[Message]:
+    """Split what one read brought. Ends at the first header that does not fit."""
+    offset = 0
+    while offset + _NLMSGHDR.size <= len(data):
+        length, kind, flags, sequence, _ = _NLMSGHDR.unpack_from(data, offset)
+        if not _NLMSGHDR.size <= length <= len(data) - offset:
+            return
+        yield Message(kind, flags, sequence, data[offset + _NLMSGHDR.size : offset + length])
+        offset += (length + 3) & ~3
+
+
+def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
+    """Attributes by type, flags of the type taken off. Ends at the first that does not fit."""
+    found: dict[int, bytes] = {}
+    end = len(data)
+    while offset + 4 <= end:
+        length, kind = _RTATTR.unpack_from(data, offset)
+        if not 4 <= length <= end - offset:
+            break
+        found[kind & _TYPE_MASK] = data[offset + 4 : offset + length]
+        offset += (length + 3) & ~3
+    return found

@@ -1,0 +1,73 @@
+"""What a namespace shows at this moment, for people: devices and neighbours (ARP, neighbour discovery)."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from edge.model import Address
+from edge.net import messages as nl
+from edge.net.netlink import RouteSocket
+from edge.net.snapshot import Link, parse_link
+
+_RTM_GETNEIGH = 30
+_NDMSG = struct.Struct("=BxxxiHBB")
+_NDA_DST, _NDA_LLADDR = 1, 2
+
+STATES = {
+    0x01: "incomplete",
+    0x02: "reachable",
+    0x04: "stale",
+    0x08: "delay",
+    0x10: "probe",
+    0x20: "failed",
+    0x40: "noarp",
+    0x80: "permanent",
+}
+"""NUD_* of <linux/neighbour.h> in the words of `ip neigh`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbor:
+    """One entry of the neighbour table. mac is empty while nobody has answered (state incomplete)."""
+
+    address: Address
+    device: str
+    mac: str
+    state: str
+
+
+def links(netns_fd: int) -> tuple[Link, ...]:
+    """All devices of the namespace but the loopback. Raises OSError, EdgeError when it cannot be read."""
+    route = RouteSocket(netns_fd)
+    try:
+        found = [parse_link(message.payload) for message in route.dump(nl.dump_links())]
+    finally:
+        route.close()
+    return tuple(link for link in found if link.index != nl.LOOPBACK_INDEX)
+
+
+def neighbors(netns_fd: int) -> tuple[Neighbor, ...]:
+    """The neighbour tables of both families. Raises OSError, EdgeError when they cannot be read."""
+    names = {link.index: link.name for link in links(netns_fd)}
+    route = RouteSocket(netns_fd)
+    try:
+        request = nl.Request(_RTM_GETNEIGH, nl.NLM_F_DUMP, _NDMSG.pack(0, 0, 0, 0, 0))
+        entries = [parse_neighbor(message.payload, names) for message in route.dump(request)]
+    finally:
+        route.close()
+    return tuple(entry for entry in entries if entry is not None)
+
+
+def parse_neighbor(payload: bytes, names: dict[int, str]) -> Neighbor | None:
+    """One RTM_NEWNEIGH; None for entries that are no neighbours (multicast, other devices). Pure."""
+    if len(payload) < _NDMSG.size:
+        return None
+    _, index, state, _, _ = _NDMSG.unpack_from(payload)
+    found = nl.attributes(payload, _NDMSG.size)
+    destination = found.get(_NDA_DST, b"")
+    words = STATES.get(state, "")
+    if index not in names or len(destination) not in (4, 16) or words in ("", "noarp", "permanent"):
+        return None
+    return Neighbor(ip_address(destination), names[index], found.get(_NDA_LLADDR, b"").hex(":"), words)

@@ -1,0 +1,55 @@
+"""What the tests of edge.net share: bringing objects about tier by tier, waiting for an event."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable, Iterable
+
+from edge.errors import EdgeError
+from edge.net.kernel import Kernel
+from edge.net.objects import TIERS, Change, KernelObject, tier_of
+
+
+def create_all(kernel: Kernel, objects: Iterable[KernelObject]) -> None:
+    """Make all objects in the order of the tiers; every one must succeed."""
+    items = list(objects)
+    for tier in range(len(TIERS)):
+        changes = [Change(None, item) for item in items if tier_of(item) == tier]
+        errors = [str(error) for error in kernel.apply(changes) if error is not None]
+        assert not errors
+
+
+def delete_all(kernel: Kernel, objects: Iterable[KernelObject]) -> None:
+    """Take all objects away in the reverse order; every one must succeed."""
+    items = list(objects)
+    for tier in reversed(range(len(TIERS))):
+        changes = [Change(item, None) for item in items if tier_of(item) == tier]
+        assert kernel.apply(changes) == [None] * len(changes)
+
+
+def reconcile(kernel: Kernel, wanted: Iterable[KernelObject]) -> list[EdgeError | None]:
+    """One round of found, diff and apply, as a deployment does it."""
+    want = {item.key: item for item in wanted}
+    have = {item.key: item for item in kernel.found(want.values())}
+    results: list[EdgeError | None] = []
+    for tier in reversed(range(len(TIERS))):
+        gone = [item for key, item in have.items() if key not in want and tier_of(item) == tier]
+        results += kernel.apply([Change(item, None) for item in gone])
+    for tier in range(len(TIERS)):
+        changes = [
+            Change(have.get(key), item)
+            for key, item in want.items()
+            if tier_of(item) == tier and have.get(key) != item
+        ]
+        results += kernel.apply(changes)
+    return results
+
+
+def wait_until(condition: Callable[[], bool], deadline_s: float, what: str, fds: Iterable[int] = ()) -> None:
+    """Wait for `condition`, looking again whenever a descriptor is readable, else every few milliseconds."""
+    end = time.monotonic() + deadline_s
+    while not condition():
+        left = end - time.monotonic()
+        assert left > 0, f"waited {deadline_s} s for {what}"
+        select.select(list(fds), [], [], min(left, 0.005))

@@ -1,0 +1,263 @@
+"""Each type of object: made, found as wanted, changed, taken away. Seen with `ip` as well as with ours."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_interface, ip_network
+
+import pytest
+from net_helpers import create_all, delete_all
+
+from edge.net.kernel import Kernel
+from edge.net.objects import (
+    AdminUp,
+    Bridge,
+    BridgePort,
+    Change,
+    DeviceAddress,
+    Endpoint,
+    KernelObject,
+    KernelRoute,
+    Macvlan,
+    Namespace,
+    Ruleset,
+    Sysctl,
+    Veth,
+    VlanDevice,
+)
+
+A0, B0 = Endpoint("a", "eth0"), Endpoint("b", "eth0")
+SPACES = (Namespace("a"), Namespace("b"))
+WIRE = Veth(A0, B0, 1508, "02:00:00:00:00:0a", "02:00:00:00:00:0b")
+UP = (AdminUp(A0), AdminUp(B0))
+GUARD = (
+    "\tcounter refused_sources {\n\t}\n\tchain input {\n\t\ttype filter hook input priority filter;\n\t}\n"
+)
+
+
+def lab_of_every_type() -> list[KernelObject]:
+    bridge = Endpoint("sw", "lan")
+    port = Endpoint("sw", "p1")
+    return [
+        *SPACES,
+        Namespace("sw"),
+        Sysctl("a", "net/ipv4/ip_forward", "1"),
+        Sysctl("a", "net/ipv4/conf/eth0/rp_filter", "2"),
+        Sysctl("b", "net/ipv4/ping_group_range", "0 100"),
+        WIRE,
+        Veth(Endpoint("b", "lan"), port, 1500, "02:00:00:00:01:0a", "02:00:00:00:01:0b"),
+        Bridge(bridge, 1500, "02:00:00:00:02:00"),
+        BridgePort(port, "lan"),
+        Macvlan(Endpoint("a", "eth0.100"), "eth0", 1500, "02:00:00:00:03:00"),
+        *UP,
+        AdminUp(bridge),
+        AdminUp(port),
+        AdminUp(Endpoint("b", "lan")),
+        AdminUp(Endpoint("a", "eth0.100")),
+        DeviceAddress(A0, ip_interface("10.0.0.1/29")),
+        DeviceAddress(A0, ip_interface("fd00::1/125")),
+        DeviceAddress(B0, ip_interface("10.0.0.2/29")),
+        DeviceAddress(Endpoint("a", "lo"), ip_interface("10.255.0.1/32")),
+        KernelRoute("a", ip_network("0.0.0.0/0"), (ip_address("10.0.0.2"),)),
+        KernelRoute("a", ip_network("10.9.0.0/16"), (ip_address("10.0.0.3"), ip_address("10.0.0.2"))),
+        KernelRoute("a", ip_network("fd00:9::/48"), (ip_address("fd00::3"), ip_address("fd00::2"))),
+        KernelRoute("a", ip_network("::/0"), (ip_address("fd00::2"),)),
+        Ruleset("a", "inet", "edge", GUARD),
+    ]
+
+
+def test_found_equals_wanted_after_a_lab_of_every_type(kernel: Kernel) -> None:
+    wanted = lab_of_every_type()
+
+    create_all(kernel, wanted)
+
+    assert kernel.found(wanted) == set(wanted)
+
+
+def test_a_lab_of_every_type_goes_away_completely(kernel: Kernel) -> None:
+    wanted = lab_of_every_type()
+    create_all(kernel, wanted)
+
+    delete_all(kernel, wanted)
+
+    assert kernel.found(wanted) == set()
+
+
+def test_another_process_that_knows_nothing_finds_the_same(kernel: Kernel) -> None:
+    wanted = [item for item in lab_of_every_type() if not isinstance(item, Ruleset)]
+    create_all(kernel, wanted)
+    other = Kernel(netns_directory=kernel._spaces.directory)
+    try:
+        assert other.found(wanted) == set(wanted)
+    finally:
+        other.close()
+
+
+def test_ip_sees_the_wire_as_ordered(kernel: Kernel, sandbox) -> None:
+    create_all(kernel, [*SPACES, WIRE])
+
+    a, b = (sandbox.ip_json("-n", name, "-d", "link", "show", "eth0")[0] for name in "ab")
+
+    assert (a["mtu"], a["address"], a["linkinfo"]["info_kind"]) == (1508, WIRE.mac_a, "veth")
+    assert (b["mtu"], b["address"], b["operstate"]) == (1508, WIRE.mac_b, "DOWN")
+    assert a["ifindex"] != b["ifindex"]
+    assert a["ifindex"] == kernel.ifindex(A0)
+
+
+def test_indexes_are_unique_over_all_namespaces(kernel: Kernel, sandbox) -> None:
+    wanted = lab_of_every_type()
+    create_all(kernel, wanted)
+
+    indexes = [
+        link["ifindex"]
+        for name in ("a", "b", "sw")
+        for link in sandbox.ip_json("-n", name, "link")
+        if link["ifname"] != "lo"
+    ]
+
+    assert len(indexes) == 6
+    assert len(set(indexes)) == 6
+
+
+def test_a_new_namespace_has_its_loopback_up(kernel: Kernel, sandbox) -> None:
+    create_all(kernel, SPACES)
+    assert "UP" in sandbox.ip_json("-n", "a", "link", "show", "lo")[0]["flags"]
+
+
+def test_the_ends_of_a_wire_are_found_in_the_order_wanted(kernel: Kernel) -> None:
+    create_all(kernel, [*SPACES, WIRE])
+    turned = Veth(B0, A0, WIRE.mtu, WIRE.mac_b, WIRE.mac_a)
+
+    assert turned in kernel.found([turned])
+    assert WIRE in kernel.found([])
+
+
+def test_both_ends_of_a_wire_may_lie_in_one_namespace(kernel: Kernel) -> None:
+    wire = Veth(Endpoint("a", "x"), Endpoint("a", "y"), 1500, "02:00:00:00:00:01", "02:00:00:00:00:02")
+    create_all(kernel, [Namespace("a"), wire])
+    assert kernel.found([wire]) == {Namespace("a"), wire}
+
+
+@pytest.mark.parametrize(
+    ("setup", "before", "after"),
+    [
+        ((), WIRE, Veth(A0, B0, 1500, "02:00:00:00:00:1a", WIRE.mac_b)),
+        (
+            (),
+            Bridge(Endpoint("a", "br"), 1500, "02:00:00:00:00:01"),
+            Bridge(Endpoint("a", "br"), 1400, "02:00:00:00:00:02"),
+        ),
+        (
+            (WIRE,),
+            Macvlan(Endpoint("a", "sub"), "eth0", 1500, "02:00:00:00:00:01"),
+            Macvlan(Endpoint("a", "sub"), "eth0", 1400, "02:00:00:00:00:02"),
+        ),
+        (
+            (WIRE, *UP, DeviceAddress(A0, ip_interface("10.0.0.1/24"))),
+            KernelRoute("a", ip_network("10.9.0.0/16"), (ip_address("10.0.0.2"),)),
+            KernelRoute("a", ip_network("10.9.0.0/16"), (ip_address("10.0.0.3"), ip_address("10.0.0.4"))),
+        ),
+        (
+            (WIRE, *UP, DeviceAddress(A0, ip_interface("fd00::1/64"))),
+            KernelRoute("a", ip_network("fd09::/16"), (ip_address("fd00::2"), ip_address("fd00::5"))),
+            KernelRoute("a", ip_network("fd09::/16"), (ip_address("fd00::3"), ip_address("fd00::4"))),
+        ),
+        ((), Sysctl("a", "net/ipv4/ip_forward", "1"), Sysctl("a", "net/ipv4/ip_forward", "0")),
+        (
+            (),
+            Ruleset("a", "inet", "edge", GUARD),
+            Ruleset("a", "inet", "edge", "\tcounter other {\n\t}\n"),
+        ),
+        (
+            (
+                Veth(Endpoint("a", "p"), Endpoint("b", "p"), 1500, "02:00:00:00:00:01", "02:00:00:00:00:02"),
+                Bridge(Endpoint("a", "br1"), 1500, "02:00:00:00:00:03"),
+                Bridge(Endpoint("a", "br2"), 1500, "02:00:00:00:00:04"),
+            ),
+            BridgePort(Endpoint("a", "p"), "br1"),
+            BridgePort(Endpoint("a", "p"), "br2"),
+        ),
+    ],
+    ids=lambda item: type(item).__name__ if not isinstance(item, tuple) else "",
+)
+def test_a_change_is_made_in_place(
+    kernel: Kernel, setup: tuple[KernelObject, ...], before: KernelObject, after: KernelObject
+) -> None:
+    create_all(kernel, [*SPACES, *setup, before])
+
+    assert kernel.apply([Change(before, after)]) == [None]
+
+    assert kernel.found([*SPACES, *setup, after]) == {*SPACES, *setup, after}
+
+
+def test_a_macvlan_moves_to_another_lower_device(kernel: Kernel) -> None:
+    second = Veth(
+        Endpoint("a", "eth1"), Endpoint("b", "eth1"), 1508, "02:00:00:00:00:01", "02:00:00:00:00:02"
+    )
+    before = Macvlan(Endpoint("a", "sub"), "eth0", 1500, "02:00:00:00:00:03")
+    after = Macvlan(Endpoint("a", "sub"), "eth1", 1500, "02:00:00:00:00:03")
+    create_all(kernel, [*SPACES, WIRE, second, before])
+
+    assert kernel.apply([Change(before, after)]) == [None]
+
+    assert kernel.found([]) == {*SPACES, WIRE, second, after}
+
+
+def test_a_changed_mtu_keeps_addresses_and_state(kernel: Kernel) -> None:
+    rest = [*SPACES, *UP, DeviceAddress(A0, ip_interface("10.0.0.1/29"))]
+    create_all(kernel, [*rest, WIRE])
+    after = Veth(A0, B0, 1400, WIRE.mac_a, WIRE.mac_b)
+
+    kernel.apply([Change(WIRE, after)])
+
+    assert kernel.found([*rest, after]) == {*rest, after}
+
+
+def test_a_bridge_keeps_its_mtu_whatever_its_ports_have(kernel: Kernel) -> None:
+    bridge = Bridge(Endpoint("a", "br"), 1500, "02:00:00:00:00:05")
+    wanted = [*SPACES, bridge, WIRE, BridgePort(A0, "br")]
+
+    create_all(kernel, wanted)
+
+    assert kernel.found(wanted) == set(wanted)
+
+
+def test_an_empty_source_list_keeps_a_macvlan_deaf(kernel: Kernel, sandbox) -> None:
+    create_all(kernel, [*SPACES, WIRE, Macvlan(Endpoint("a", "s"), "eth0", 1500, "02:00:00:00:00:03")])
+    info = sandbox.ip_json("-n", "a", "-d", "link", "show", "s")[0]["linkinfo"]["info_data"]
+    assert info["mode"] == "source"
+    assert not info.get("macaddr_count")
+
+
+def test_an_ipv6_address_is_ready_at_once(kernel: Kernel, sandbox) -> None:
+    create_all(kernel, [*SPACES, WIRE, *UP, DeviceAddress(A0, ip_interface("fd00::1/64"))])
+    addresses = sandbox.ip_json("-n", "a", "-6", "addr", "show", "eth0", "scope", "global")
+    assert addresses[0]["addr_info"][0].get("tentative") is None
+    assert addresses[0]["addr_info"][0]["nodad"] is True
+
+
+def test_a_setting_goes_back_to_what_it_was(kernel: Kernel, sandbox) -> None:
+    setting = Sysctl("a", "net/ipv4/ip_forward", "1")
+    create_all(kernel, [Namespace("a"), setting])
+
+    kernel.apply([Change(setting, None)])
+
+    assert sandbox.run("ip", "netns", "exec", "a", "cat", "/proc/sys/net/ipv4/ip_forward") == "0\n"
+
+
+def test_vlan_devices_stack_and_cross_namespaces(kernel: Kernel) -> None:
+    from edge.net.capabilities import probe
+
+    capabilities = probe()
+    for needed in (capabilities.vlan, capabilities.vlan_ad):
+        if not needed.ok:
+            pytest.skip(needed.detail)
+    outer = VlanDevice(Endpoint("a", "eth0s3"), A0, 3, 0x88A8, 1504, "02:00:00:00:00:05")
+    inner = VlanDevice(Endpoint("b", "sub"), outer.at, 100, 0x8100, 1500, "02:00:00:00:00:06")
+    wanted = [*SPACES, WIRE, inner, outer]
+
+    create_all(kernel, wanted)
+
+    assert kernel.found(wanted) == set(wanted)
+    moved = VlanDevice(inner.at, inner.lower, 101, inner.tpid, inner.mtu, inner.mac)
+    assert kernel.apply([Change(inner, moved)]) == [None]
+    assert moved in kernel.found([*wanted[:-2], moved, outer])

@@ -1,0 +1,133 @@
+"""Packet rules in the kernel: what is translated, what is refused, and what is left alone."""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
+from pathlib import Path
+
+import pytest
+from net_helpers import create_all, wait_until
+
+from edge.model import SourceFilter, SourceNat
+from edge.net.kernel import Kernel
+from edge.net.objects import (
+    AdminUp,
+    DeviceAddress,
+    Endpoint,
+    KernelObject,
+    KernelRoute,
+    Namespace,
+    Ruleset,
+    Sysctl,
+    Veth,
+)
+from edge.net.rules import NFT_FAMILY, NFT_TABLE, source_filter, source_nat
+
+DEADLINE_S = 3.0
+GOLDEN = Path(__file__).parent.parent / "golden" / "rules"
+PC, CE_LAN = Endpoint("pc", "eth0"), Endpoint("ce", "lan")
+CE, MSEE = Endpoint("ce", "wan"), Endpoint("msee", "ams")
+SERVICE = "52.112.0.1"
+
+
+def chain(*rules: Ruleset) -> list[KernelObject]:
+    """pc -- ce -- msee, which has the service's address on its loopback."""
+    return [
+        *(Namespace(name) for name in ("pc", "ce", "msee")),
+        Sysctl("ce", "net/ipv4/ip_forward", "1"),
+        Veth(PC, CE_LAN, 1500, "02:00:00:00:00:01", "02:00:00:00:00:02"),
+        Veth(CE, MSEE, 1500, "02:00:00:00:00:03", "02:00:00:00:00:04"),
+        *(AdminUp(at) for at in (PC, CE_LAN, CE, MSEE)),
+        DeviceAddress(PC, ip_interface("10.1.0.10/16")),
+        DeviceAddress(CE_LAN, ip_interface("10.1.0.1/16")),
+        DeviceAddress(CE, ip_interface("198.51.100.1/30")),
+        DeviceAddress(MSEE, ip_interface("198.51.100.2/30")),
+        DeviceAddress(CE, ip_interface("2001:db8::1/126")),
+        DeviceAddress(MSEE, ip_interface("2001:db8::2/126")),
+        DeviceAddress(Endpoint("msee", "lo"), ip_interface(f"{SERVICE}/32")),
+        KernelRoute("pc", ip_network("0.0.0.0/0"), (ip_interface("10.1.0.1/16").ip,)),
+        KernelRoute("ce", ip_network("0.0.0.0/0"), (ip_interface("198.51.100.2/30").ip,)),
+        KernelRoute("msee", ip_network("203.0.113.0/24"), (ip_interface("198.51.100.1/30").ip,)),
+        KernelRoute("msee", ip_network("10.1.0.0/16"), (ip_interface("198.51.100.1/30").ip,)),
+        *rules,
+    ]
+
+
+def filter_of(*allowed: IPv4Network | IPv6Network) -> Ruleset:
+    subnets = {"ams": (IPv4Network("198.51.100.0/30"), IPv6Network("2001:db8::/126"))}
+    return Ruleset("msee", NFT_FAMILY, NFT_TABLE, source_filter((SourceFilter("ams", allowed),), subnets))
+
+
+def source_seen(kernel: Kernel, client: str, target: str) -> str:
+    """The source address that the service sees of a packet from `client`."""
+    family = socket.AF_INET6 if ":" in target else socket.AF_INET
+    with (
+        kernel.socket("msee", family, socket.SOCK_DGRAM) as server,
+        kernel.socket(client, family, socket.SOCK_DGRAM) as sender,
+    ):
+        server.bind((target, 3478))
+        server.settimeout(DEADLINE_S)
+        sender.sendto(b"x", (target, 3478))
+        return str(server.recvfrom(10)[1][0])
+
+
+def refused(kernel: Kernel) -> int:
+    return kernel.counters("msee")["refused_sources"][0]
+
+
+NAT = Ruleset(
+    "ce",
+    NFT_FAMILY,
+    NFT_TABLE,
+    source_nat((SourceNat("wan", (IPv4Network("10.1.0.0/16"),), IPv4Network("203.0.113.0/29")),)),
+)
+
+
+def test_inside_sources_leave_with_an_address_of_the_pool(kernel: Kernel) -> None:
+    create_all(kernel, chain(NAT))
+    assert ip_interface(source_seen(kernel, "pc", SERVICE)).ip in IPv4Network("203.0.113.0/29")
+
+
+def test_one_inside_address_keeps_one_outside_address(kernel: Kernel) -> None:
+    others = [f"52.112.0.{n}" for n in range(2, 10)]
+    extra = [DeviceAddress(Endpoint("msee", "lo"), ip_interface(f"{other}/32")) for other in others]
+    create_all(kernel, [*chain(NAT), *extra])
+    assert len({source_seen(kernel, "pc", target) for target in (SERVICE, *others)}) == 1
+
+
+def test_the_routers_own_packets_on_the_link_are_not_translated(kernel: Kernel) -> None:
+    create_all(kernel, chain(NAT))
+    assert source_seen(kernel, "ce", "198.51.100.2") == "198.51.100.1"
+
+
+def test_allowed_sources_and_the_link_itself_pass_the_filter(kernel: Kernel) -> None:
+    create_all(kernel, chain(NAT, filter_of(IPv4Network("203.0.113.0/28"))))
+    source_seen(kernel, "pc", SERVICE)
+    assert source_seen(kernel, "ce", "198.51.100.2") == "198.51.100.1"
+    assert source_seen(kernel, "ce", "2001:db8::2") == "2001:db8::1"
+    assert refused(kernel) == 0
+
+
+def test_a_source_that_nobody_allowed_is_dropped_and_counted(kernel: Kernel) -> None:
+    create_all(kernel, chain(filter_of(IPv4Network("203.0.113.0/28"))))
+    with (
+        kernel.socket("msee", socket.AF_INET, socket.SOCK_DGRAM) as server,
+        kernel.socket("pc", socket.AF_INET, socket.SOCK_DGRAM) as sender,
+        kernel.socket("ce", socket.AF_INET, socket.SOCK_DGRAM) as neighbour,
+    ):
+        server.bind(("0.0.0.0", 3478))
+        server.settimeout(DEADLINE_S)
+        sender.sendto(b"private", (SERVICE, 3478))
+        wait_until(lambda: refused(kernel) > 0, DEADLINE_S, "the refusal to be counted")
+        neighbour.sendto(b"link", ("198.51.100.2", 3478))
+        # What was refused would have come first.
+        assert server.recvfrom(10)[0] == b"link"
+    assert refused(kernel) == 1
+
+
+@pytest.mark.parametrize("golden", sorted(GOLDEN.glob("*.nft")), ids=lambda path: path.stem)
+def test_nft_takes_the_golden_rules(kernel: Kernel, golden: Path) -> None:
+    rules = Ruleset("a", NFT_FAMILY, NFT_TABLE, golden.read_text(encoding="utf-8"))
+    create_all(kernel, [Namespace("a"), rules])
+    assert rules in kernel.found([rules])

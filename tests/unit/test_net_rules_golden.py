@@ -1,0 +1,80 @@
+"""Packet rules of a VRF: rendered text against golden files (EDGELAB_UPDATE_GOLDEN=1 writes them anew)."""
+
+from __future__ import annotations
+
+import os
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_interface
+from pathlib import Path
+
+import pytest
+
+from edge.model import PlainInterface, SourceFilter, SourceNat, Subinterface, Tag, Vrf
+from edge.net.rules import source_filter, source_nat, vrf_rules
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "rules"
+LAN = IPv4Network("10.1.0.0/16")
+
+CE = Vrf(
+    "main",
+    "ce1",
+    IPv4Address("10.255.0.1"),
+    interfaces=(PlainInterface("lan", (ip_interface("10.1.0.1/16"),)),),
+    nat=(
+        SourceNat("ams1.200", (LAN, IPv4Network("10.2.0.0/16")), IPv4Network("203.0.113.0/29")),
+        SourceNat("internet", (LAN,), IPv4Address("192.0.2.7")),
+    ),
+)
+MSEE = Vrf(
+    "ams.microsoft",
+    "msee1.ams.microsoft",
+    IPv4Address("10.255.0.2"),
+    subinterfaces=(
+        Subinterface(
+            "ams.200",
+            "equinix",
+            (Tag(3), Tag(200)),
+            (ip_interface("198.51.100.2/30"), ip_interface("2001:db8::2/126")),
+        ),
+    ),
+    source_filters=(
+        SourceFilter(
+            "ams.200",
+            (
+                IPv4Network("203.0.113.0/28"),
+                IPv4Network("203.0.113.0/29"),
+                IPv6Network("2001:db8:1::/48"),
+            ),
+        ),
+    ),
+)
+BOTH = Vrf(
+    "both",
+    "both",
+    IPv4Address("10.255.0.3"),
+    interfaces=(PlainInterface("wan", (ip_interface("192.0.2.1/31"),)),),
+    nat=(SourceNat("wan", (LAN,), IPv4Network("203.0.113.9/32")),),
+    source_filters=(SourceFilter("wan", ()), SourceFilter("other", (LAN,))),
+)
+
+
+@pytest.mark.parametrize("name", ["ce", "msee", "both"])
+def test_rules_are_as_in_the_golden_file(name: str) -> None:
+    text = vrf_rules({"ce": CE, "msee": MSEE, "both": BOTH}[name])
+    golden = GOLDEN / f"{name}.nft"
+    if os.environ.get("EDGELAB_UPDATE_GOLDEN"):
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8")
+
+
+def test_no_rules_are_no_text() -> None:
+    assert source_nat(()) == ""
+    assert source_filter((), {}) == ""
+    assert vrf_rules(Vrf("x", "x", IPv4Address("10.0.0.1"))) == ""
+
+
+@pytest.mark.parametrize("name", ["", 'a"b', "a b", "eth*", "a\\b", "a\nb"])
+def test_a_name_that_would_break_a_rule_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot be an interface"):
+        source_filter((SourceFilter(name, (LAN,)),), {})
+    with pytest.raises(ValueError, match="cannot be an interface"):
+        source_nat((SourceNat(name, (LAN,), LAN),))
