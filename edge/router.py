@@ -1,0 +1,182 @@
+"""One router as kernel objects: what each realisation of its tags needs. Pure.
+
+`kernel` uses VLAN devices; `bpf` uses macvlan or veth devices whose tags our programs push and pop.
+The wire is the same. See DESIGN, "Links and tags".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from edge.bgp.config import render
+from edge.model import PlainInterface, Router, Subinterface, Vrf
+from edge.net.capabilities import RealisationName
+from edge.net.objects import (
+    AdminUp,
+    BirdDaemon,
+    DeviceAddress,
+    Endpoint,
+    KernelObject,
+    KernelRoute,
+    Macvlan,
+    Namespace,
+    Ruleset,
+    SubinterfaceTags,
+    Sysctl,
+    Veth,
+    VlanDevice,
+)
+from edge.net.rules import NFT_FAMILY, NFT_TABLE, vrf_rules
+
+DEVICE_NAME_MAX = 15
+"""Octets of a Linux device name (IFNAMSIZ less its final zero)."""
+
+ROUTER_SYSCTLS = {
+    "net/ipv4/ip_forward": "1",
+    "net/ipv6/conf/all/forwarding": "1",
+    # Azure spreads flows by their 5-tuple (facts 4), and so do edge routers in the field.
+    "net/ipv4/fib_multipath_hash_policy": "1",
+    "net/ipv6/fib_multipath_hash_policy": "1",
+    # A path trace names the interface a packet came in by, also where the way back is another.
+    "net/ipv4/icmp_errors_use_inbound_ifaddr": "1",
+}
+
+COMMON_SYSCTLS = {
+    "net/ipv4/conf/all/rp_filter": "0",
+    "net/ipv4/conf/default/rp_filter": "0",
+    # A router answers ARP only for the interface it was asked on.
+    "net/ipv4/conf/all/arp_ignore": "1",
+    "net/ipv4/conf/all/arp_announce": "2",
+    # Two routers on one LAN would teach each other's hosts detours that outlive the failure they avoid.
+    "net/ipv4/conf/all/accept_redirects": "0",
+    "net/ipv4/conf/default/accept_redirects": "0",
+    "net/ipv4/conf/all/send_redirects": "0",
+    "net/ipv4/conf/default/send_redirects": "0",
+    "net/ipv6/conf/all/accept_redirects": "0",
+    "net/ipv6/conf/default/accept_redirects": "0",
+    # A next hop behind a dead link is no next hop, also for static multipath routes.
+    "net/ipv4/conf/all/ignore_routes_with_linkdown": "1",
+    "net/ipv6/conf/all/ignore_routes_with_linkdown": "1",
+    "net/ipv6/conf/default/ignore_routes_with_linkdown": "1",
+    # Addresses survive a link that goes down and comes back.
+    "net/ipv6/conf/all/keep_addr_on_down": "1",
+    "net/ipv6/conf/default/keep_addr_on_down": "1",
+    # Addresses are unique by construction: no two seconds of duplicate address detection.
+    "net/ipv6/conf/all/accept_dad": "0",
+    "net/ipv6/conf/default/accept_dad": "0",
+    "net/ipv6/conf/default/accept_ra": "0",
+    # Path traces ask many hops at once; the default answers one probe a second and address.
+    "net/ipv4/icmp_ratelimit": "0",
+    "net/ipv6/icmp/ratelimit": "0",
+}
+
+HOST_SYSCTLS = {
+    "net/ipv4/ip_forward": "0",
+    "net/ipv4/fib_multipath_hash_policy": "1",
+    "net/ipv6/fib_multipath_hash_policy": "1",
+}
+
+LAYER2_SYSCTLS = {"net/ipv6/conf/all/disable_ipv6": "1", "net/ipv6/conf/default/disable_ipv6": "1"}
+"""For namespaces that only switch frames: their devices must not speak."""
+
+
+def mac_of(endpoint: Endpoint) -> str:
+    """A stable, locally administered unicast MAC address for a device, from its name alone."""
+    digest = hashlib.sha256(str(endpoint).encode()).digest()
+    return ":".join(f"{octet:02x}" for octet in (0x02, *digest[:5]))
+
+
+def device_name(name: str) -> str:
+    """`name` if it fits a device name, else its beginning and four hexadecimal digits of its hash."""
+    if len(name) <= DEVICE_NAME_MAX:
+        return name
+    return f"{name[: DEVICE_NAME_MAX - 5]}-{hashlib.sha256(name.encode()).hexdigest()[:4]}"
+
+
+def sysctls(namespace: str, *groups: dict[str, str]) -> Iterator[Sysctl]:
+    """The values of `groups` as objects of one namespace."""
+    for group in groups:
+        for name, value in group.items():
+            yield Sysctl(namespace, name, value)
+
+
+def objects(router: Router, realisation: RealisationName) -> tuple[KernelObject, ...]:
+    """All kernel objects of a router, except the wires its ports and plain interfaces end."""
+    return tuple(_objects(router, realisation))
+
+
+def _objects(router: Router, realisation: RealisationName) -> Iterator[KernelObject]:
+    shared = {vrf.namespace for vrf in router.vrfs}
+    if router.namespace not in shared:
+        yield Namespace(router.namespace)
+        yield from sysctls(router.namespace, LAYER2_SYSCTLS)
+    for port in router.ports:
+        if router.namespace in shared:
+            yield Sysctl(router.namespace, f"net/ipv6/conf/{port.name}/disable_ipv6", "1")
+        yield AdminUp(Endpoint(router.namespace, port.name))
+    outer_devices: dict[Endpoint, VlanDevice] = {}
+    for vrf in router.vrfs:
+        yield Namespace(vrf.namespace)
+        yield from sysctls(vrf.namespace, ROUTER_SYSCTLS, COMMON_SYSCTLS)
+        for subinterface in vrf.subinterfaces:
+            if realisation == "kernel":
+                yield from _vlan_devices(router, vrf, subinterface, outer_devices)
+            else:
+                yield from _bpf_devices(router, vrf, subinterface)
+        interfaces: tuple[Subinterface | PlainInterface, ...] = (*vrf.subinterfaces, *vrf.interfaces)
+        for interface in interfaces:
+            at = Endpoint(vrf.namespace, interface.name)
+            yield AdminUp(at)
+            for address in interface.addresses:
+                yield DeviceAddress(at, address)
+        for route in vrf.routes:
+            yield KernelRoute(vrf.namespace, route.destination, route.via)
+        if vrf.nat or vrf.source_filters:
+            yield Ruleset(vrf.namespace, NFT_FAMILY, NFT_TABLE, vrf_rules(vrf))
+        if vrf.sessions:
+            yield BirdDaemon(vrf.namespace, render(vrf))
+    for device in outer_devices.values():
+        yield device
+        yield AdminUp(device.at)
+
+
+def _mac(router: Router, vrf: Vrf, subinterface: Subinterface) -> str:
+    """An MSEE shows one MAC for all peerings of a path (facts 10.6); a CE one per subinterface.
+
+    A macvlan cannot take the address of the port it shares a namespace with, hence the difference.
+    """
+    if subinterface.mac:
+        return subinterface.mac
+    if vrf.namespace != router.namespace:
+        return mac_of(Endpoint(router.namespace, subinterface.port))
+    return mac_of(Endpoint(vrf.namespace, subinterface.name))
+
+
+def _bpf_devices(router: Router, vrf: Vrf, subinterface: Subinterface) -> Iterator[KernelObject]:
+    sub = Endpoint(vrf.namespace, subinterface.name)
+    port = Endpoint(router.namespace, subinterface.port)
+    mac = _mac(router, vrf, subinterface)
+    if vrf.namespace == router.namespace:
+        yield Macvlan(sub, lower=port.device, mtu=subinterface.mtu, mac=mac)
+        yield SubinterfaceTags(sub, port, subinterface.tags)
+    else:
+        inner = Endpoint(router.namespace, subinterface.name)
+        yield Veth(sub, inner, mtu=subinterface.mtu, mac_a=mac, mac_b=mac_of(inner))
+        yield SubinterfaceTags(sub, port, subinterface.tags, inner=inner)
+        yield AdminUp(inner)
+
+
+def _vlan_devices(
+    router: Router, vrf: Vrf, subinterface: Subinterface, outer_devices: dict[Endpoint, VlanDevice]
+) -> Iterator[KernelObject]:
+    lower = Endpoint(router.namespace, subinterface.port)
+    for tag in subinterface.tags[:-1]:
+        at = Endpoint(lower.namespace, device_name(f"{lower.device}s{tag.vid}"))
+        outer_devices.setdefault(
+            at, VlanDevice(at, lower, tag.vid, tag.tpid, mtu=subinterface.mtu + 4, mac=mac_of(lower))
+        )
+        lower = at
+    tag = subinterface.tags[-1]
+    sub = Endpoint(vrf.namespace, subinterface.name)
+    yield VlanDevice(sub, lower, tag.vid, tag.tpid, subinterface.mtu, _mac(router, vrf, subinterface))

@@ -1,0 +1,88 @@
+"""The `edgelab` command: its verbs and what `--help` says of them.
+
+Verbs are imported when they are used, so that `edgelab --help` and shell completion are quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from edge import __version__
+from edge.program import run
+
+_VERBS = {
+    "deploy": ("life", "Bring a lab up, or change a running one into its topology."),
+    "destroy": ("life", "Take a lab away. Nothing of it is left."),
+    "list": ("life", "Labs that run."),
+    "inspect": ("show", "Nodes, links, tags and sessions of a lab, as they are now."),
+    "events": ("show", "What happens in a lab, as it happens."),
+    "check": ("prove", "Prove what the topology says; exit 1 when something does not hold."),
+    "capture": ("prove", "Frames on a link or a node, as pcapng."),
+    "exec": ("enter", "Run a program in a node."),
+    "shell": ("enter", "A shell in a node, or in the lab with all nodes."),
+    "validate": ("files", "Check a topology file; needs no root."),
+    "schema": ("files", "The JSON Schema of topology files, for editors."),
+}
+
+EPILOG = """\b
+Examples:
+  edgelab deploy -t contoso.edge.yml     bring it up
+  edgelab check                          prove it
+  edgelab inspect                        look at it
+  edgelab exec ce1 -- ip -br address     run something in a node
+  edgelab capture ams-primary -w - | wireshark -k -i -
+  edgelab destroy                        take it away
+
+\b
+Exit codes: 0 done, 1 a check failed, 2 the command line or the file is wrong,
+3 the machine lacks something, 4 it ran and failed (what was made is undone).
+
+\b
+Shell completion: eval "$(_EDGELAB_COMPLETE=bash_source edgelab)"  (zsh_source, fish_source)
+"""
+
+
+class LazyVerbs(click.Group):
+    """A group that imports a verb's module when the verb is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs in the order of a lab's life."""
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb's command, or None when there is no such verb."""
+        if cmd_name not in _VERBS:
+            return None
+        module = importlib.import_module(f"lab.commands.{_VERBS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of verbs, without importing any."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, words) for name, (_, words) in _VERBS.items()])
+
+
+@click.command(
+    cls=LazyVerbs,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "EDGELAB"},
+)
+@click.version_option(__version__, prog_name="edgelab")
+def cli() -> None:
+    """Azure ExpressRoute, whole, on one Linux machine.
+
+    Every option can also be given as an environment variable: EDGELAB_VERB_OPTION.
+    """
+
+
+def main() -> None:
+    """Entry point of the `edgelab` program."""
+    sys.exit(run(cli, "edgelab"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""What several verbs share: options, completion of names, finding the lab and the node."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from edge.errors import EdgeError, UsageError
+from lab import state
+from lab.model import LabModel, Node
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def complete_lab(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of labs that run."""
+    return [CompletionItem(lab.name) for lab in state.running_labs() if lab.name.startswith(incomplete)]
+
+
+def complete_node(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Nodes of the lab named before on the line, or of the only one that runs; labs, too."""
+    from lab.client import Client
+
+    items = complete_lab(ctx, parameter, incomplete)
+    try:
+        given = ctx.params.get("words") or ()
+        name = given[0] if given and given[0] in {lab.name for lab in state.running_labs()} else None
+        with Client(state.find(name)) as client:
+            names = [space for node in client.model.nodes for space in (node.name, *node.namespaces)]
+    except EdgeError:
+        return items
+    return items + [CompletionItem(name) for name in dict.fromkeys(names) if name.startswith(incomplete)]
+
+
+name_argument = click.argument("name", required=False, shell_complete=complete_lab, metavar="[NAME]")
+
+format_option = click.option(
+    "--format",
+    "output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How to print the result.",
+)
+
+
+def topology_option(function: F) -> F:
+    """-t FILE, required, a file that exists."""
+    return click.option(
+        "-t",
+        "--topology",
+        "topology",
+        required=True,
+        type=click.Path(path_type=Path),
+        help="The topology file (*.edge.yml).",
+    )(function)
+
+
+def print_json(data: Any) -> None:
+    """Data as JSON on standard output."""
+    click.echo(json.dumps(data, indent=2))
+
+
+def split_lab(words: tuple[str, ...], needed: int) -> tuple[str | None, tuple[str, ...]]:
+    """(lab name or None, the rest) of `[NAME] WORD...` where `needed` words follow the name.
+
+    The first word is a lab's name when there is one word more than needed, or when a lab of that name
+    runs and enough words follow.
+    """
+    if len(words) > needed:
+        return words[0], words[1:]
+    return None, words
+
+
+def find_node(model: LabModel, name: str) -> tuple[Node, str]:
+    """(node, namespace) for a node's name, one of its namespaces, or a beginning that fits only one.
+
+    A node's own name means its first namespace. Raises UsageError with the nearest names.
+    """
+    for node in model.nodes:
+        if node.name == name:
+            return node, node.namespaces[0]
+        if name in node.namespaces:
+            return node, name
+    fits = [node for node in model.nodes if node.name.startswith(name)]
+    if len(fits) == 1:
+        return fits[0], fits[0].namespaces[0]
+    names = [node.name for node in model.nodes]
+    near = [node.name for node in fits] or difflib.get_close_matches(name, names, 3) or names
+    raise UsageError(f"lab {model.name} has no node {name}; perhaps one of: {', '.join(near)}")

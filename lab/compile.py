@@ -1,0 +1,112 @@
+"""A derived lab as kernel objects, for one realisation of its tags. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+from edge import router
+from edge.model import IP_MTU, TRUNK_MTU, TagStack
+from edge.net.capabilities import RealisationName
+from edge.net.objects import (
+    AdminUp,
+    Bridge,
+    BridgePort,
+    DeviceAddress,
+    Endpoint,
+    KernelObject,
+    KernelRoute,
+    Namespace,
+    Veth,
+    VirtualCircuit,
+    VlanDevice,
+)
+from edge.router import device_name, mac_of, sysctls
+from lab.model import Fabric, Host, LabModel, Link, Switch
+
+
+def compile_lab(model: LabModel, realisation: RealisationName) -> tuple[KernelObject, ...]:
+    """Every object of the lab, each once, in the order of the model.
+
+    Raises ValueError when two objects claim one key: the derivation gave two things one name.
+    """
+    objects: dict[tuple[str, ...], KernelObject] = {}
+    for item in _all(model, realisation):
+        known = objects.setdefault(item.key, item)
+        if known != item:
+            raise ValueError(f"two different objects are called {item}: {known!r} and {item!r}")
+    return tuple(objects.values())
+
+
+def _all(model: LabModel, realisation: RealisationName) -> Iterator[KernelObject]:
+    for link in model.links:
+        yield _wire(link)
+    for item in model.routers:
+        yield from router.objects(item, realisation)
+    for host in model.hosts:
+        yield from _host(host)
+    for switch in model.switches:
+        yield from _switch(switch)
+    for fabric in model.fabrics:
+        yield from _fabric(fabric, realisation)
+
+
+def _wire(link: Link) -> Veth:
+    mtu = TRUNK_MTU if link.trunk else IP_MTU
+    return Veth(link.a, link.b, mtu, mac_of(link.a), mac_of(link.b))
+
+
+def _host(host: Host) -> Iterator[KernelObject]:
+    yield Namespace(host.namespace)
+    yield from sysctls(host.namespace, router.COMMON_SYSCTLS, router.HOST_SYSCTLS)
+    for interface in host.interfaces:
+        at = Endpoint(host.namespace, interface.name)
+        yield AdminUp(at)
+        for address in interface.addresses:
+            yield DeviceAddress(at, address)
+    for route in host.routes:
+        yield KernelRoute(host.namespace, route.destination, route.via)
+
+
+def _switch(switch: Switch) -> Iterator[KernelObject]:
+    yield Namespace(switch.namespace)
+    yield from sysctls(switch.namespace, router.LAYER2_SYSCTLS)
+    for name, ports in switch.bridges:
+        bridge = Endpoint(switch.namespace, name)
+        yield Bridge(bridge, IP_MTU, mac_of(bridge))
+        yield AdminUp(bridge)
+        for port in ports:
+            at = Endpoint(switch.namespace, port)
+            yield BridgePort(at, name)
+            yield AdminUp(at)
+
+
+def _fabric(fabric: Fabric, realisation: RealisationName) -> Iterator[KernelObject]:
+    yield Namespace(fabric.namespace)
+    yield from sysctls(fabric.namespace, router.LAYER2_SYSCTLS)
+    for port in fabric.ports:
+        yield AdminUp(Endpoint(fabric.namespace, port))
+    for circuit in fabric.circuits:
+        if realisation == "bpf":
+            yield circuit
+        else:
+            yield from _bridged_circuit(circuit)
+
+
+def _bridged_circuit(circuit: VirtualCircuit) -> Iterator[KernelObject]:
+    """The same cross-connection from VLAN devices: both ends' stacks are ports of one bridge."""
+    bridge = Endpoint(circuit.namespace, device_name(f"vc-{circuit.name}"))
+    yield Bridge(bridge, TRUNK_MTU, mac_of(bridge))
+    yield AdminUp(bridge)
+    for port, tags in ((circuit.port_a, circuit.tags_a), (circuit.port_b, circuit.tags_b)):
+        end = yield from _stack(Endpoint(circuit.namespace, port), tags)
+        yield BridgePort(end, bridge.device)
+
+
+def _stack(port: Endpoint, tags: TagStack) -> Generator[KernelObject, None, Endpoint]:
+    lower = port
+    for tag in tags:
+        at = Endpoint(port.namespace, device_name(f"{lower.device}s{tag.vid}"))
+        yield VlanDevice(at, lower, tag.vid, tag.tpid, TRUNK_MTU - 4, mac_of(port))
+        yield AdminUp(at)
+        lower = at
+    return lower

@@ -1,0 +1,152 @@
+"""`edgelab deploy`: start a lab or change a running one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edge.errors import CapabilityError, EdgeError, UsageError
+from lab import sandbox, state
+from lab.client import Client, process_ended
+from lab.model import LabModel
+
+if TYPE_CHECKING:
+    from edge.net.capabilities import Asked, RealisationName
+
+GOING_DEADLINE_S = 10.0
+"""How long a lab that was broken off may take to vanish (stopping BIRD included)."""
+
+Listener = Callable[[dict[str, Any]], "dict[str, Any] | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What a deploy did. pending: sessions that were not Established when the waiting ended."""
+
+    name: str
+    created: bool
+    counts: dict[str, int]
+    seconds: float
+    realisation: dict[str, str]
+    pending: tuple[dict[str, Any], ...]
+    wait_seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as plain data."""
+        return {
+            "version": 1,
+            "name": self.name,
+            "created": self.created,
+            "counts": self.counts,
+            "changed": any(self.counts.values()),
+            "seconds": self.seconds,
+            "realisation": self.realisation,
+            "pending": list(self.pending),
+            "wait_seconds": self.wait_seconds,
+        }
+
+
+@contextlib.contextmanager
+def _connection(name: str) -> Iterator[tuple[Client, bool]]:
+    """A client of the lab of that name, started if it does not run; with True when it was started."""
+    running = next((lab for lab in state.running_labs() if lab.name == name), None)
+    if running is not None and not _ends_unfinished(running):
+        with Client(running) as client:
+            yield client, False
+        return
+    with state.claim(name) as (directory, lock_fd):
+        try:
+            connected, pid = sandbox.spawn(directory, lock_fd, lambda first: _supervise(directory, first))
+        except BaseException:
+            directory.remove()
+            raise
+    pidfd = os.pidfd_open(pid)
+    try:
+        with Client(directory, connected) as client:
+            yield client, True
+    except BaseException:
+        # Hanging up made the supervisor undo all; the next command must find nothing half gone.
+        process_ended(pidfd, GOING_DEADLINE_S)
+        directory.remove()
+        raise
+    finally:
+        os.close(pidfd)
+
+
+def _ends_unfinished(lab: state.RunDirectory) -> bool:
+    """Wait for a lab whose first deploy was broken off to be gone; False when it is a lab in use."""
+    try:
+        with Client(lab) as client:
+            pidfd = os.pidfd_open(client.supervisor_pid)
+            try:
+                if client.request("hello").get("document") is not None:
+                    return False
+                gone = process_ended(pidfd, GOING_DEADLINE_S)
+            finally:
+                os.close(pidfd)
+    except (EdgeError, ProcessLookupError):
+        return not lab.running()
+    if not gone:
+        raise UsageError(f"lab {lab.name} is being deployed by another command; wait, or destroy it")
+    return True
+
+
+def _supervise(directory: state.RunDirectory, first: Any) -> None:
+    from lab.supervisor import main
+
+    main(directory, sandbox.NETNS_DIRECTORY, first)
+
+
+def deploy(
+    model: LabModel, *, links: Asked, step: bool, wait_s: float | None, listener: Listener
+) -> Deployed:
+    """Bring `model` up under its name, or change the running lab of that name into it.
+
+    links: the realisation asked for, "auto" lets the machine decide. step: every step waits for the
+    listener's {"go": true}. wait_s: how long to wait for all sessions; None does not wait. When the
+    command dies half way, a new lab vanishes and a running one returns to what it was.
+    Raises EdgeError; nothing new is left then.
+    """
+    with _connection(model.name) as (client, created):
+        answer = client.request(
+            "apply", listener, None if step else 120.0, document=model.document, links=links, step=step
+        )
+        waited: dict[str, Any] = {"pending": [], "seconds": 0.0}
+        if wait_s is not None:
+            listener({"waiting": wait_s})
+            waited = client.request("wait", None, wait_s + 30.0, wait_s=wait_s)
+    return Deployed(
+        name=model.name,
+        created=created,
+        counts=answer["counts"],
+        seconds=answer["seconds"],
+        realisation=answer["realisation"],
+        pending=tuple(waited["pending"]),
+        wait_seconds=waited["seconds"],
+    )
+
+
+def dry_run(model: LabModel, links: Asked) -> tuple[dict[str, Any], str]:
+    """The plan as JSON and a note on what it assumes. Needs no root and changes nothing."""
+    for lab in state.running_labs():
+        if lab.name == model.name:
+            with Client(lab) as client:
+                answer = client.request("apply", document=model.document, links=links, dry_run=True)
+            return answer["plan"], f"against the running lab {model.name}"
+    from edge.net.capabilities import choose_realisation, probe
+    from lab.compile import compile_lab
+    from lab.plan import diff
+
+    try:
+        chosen = choose_realisation(probe(), links)
+    except CapabilityError as error:
+        if links == "ring":
+            raise UsageError(str(error)) from error
+        name: RealisationName = "bpf" if links == "auto" else links
+        reason = f"assuming {name} links, which this user cannot make here"
+    else:
+        name, reason = chosen.name, f"{chosen.name} links: {chosen.reason}"
+    return diff(compile_lab(model, name), ()).to_json(), f"lab {model.name} does not run yet; {reason}"

@@ -1,0 +1,113 @@
+"""Why a session of the lab is not up: what BIRD says, and what the lab around it shows. Pure.
+
+BIRD alone often knows no more than "nobody answers". Beside it lie the carrier of the interface, the
+neighbour table, the kernel's count of refused TCP MD5 signatures and the tags that arrived where nobody
+waits for them; the first of these that explains the silence is the answer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge.bgp.diagnosis import why_down
+from lab.lookup import node_of, other_end
+from lab.model import LabModel, PeeringEnd
+from lab.sessions import SessionState
+
+_UNRESOLVED = {"failed", "incomplete"}
+_SILENT_ERRORS = ("Connection timed out", "Connection closed", "Connection reset", "No route to host")
+"""Last errors that a wrong shared key may cause; any other is a better reason than the MD5 counter."""
+
+
+def why_not_established(
+    model: LabModel, state: SessionState, end: PeeringEnd | None, status: dict[str, Any]
+) -> str:
+    """One sentence for an operator; empty when the session is up.
+
+    end: the end of the peering that the session belongs to, None for sessions inside the site or
+    Microsoft. status: see lab.access.
+    """
+    if state.established:
+        return ""
+    if state.found is None:
+        return state.problem
+    found, at = state.found, f"{state.namespace}:{state.session.interface}"
+    error = found.last_error or found.info
+    shut = found.state == "down"
+    if not shut and "Route limit exceeded" not in error:
+        link = status.get("links", {}).get(at, {})
+        if link.get("up") is False:
+            return f"{at} is shut down: bring it up"
+        if link.get("carrier") is False:
+            return f"{at} has no carrier: look at the link and at its other end"
+        if _unresolved(state, status):
+            asked = "ARP" if state.session.family == 4 else "neighbour discovery"
+            reason = f"{state.session.neighbor} does not answer {asked} on {at}"
+            strays = _stray_tags(model, end, status) if end else ""
+            return f"{reason}; {strays}" if strays else f"{reason}: check VLAN tags and addresses"
+    failures = _md5_failures(state, model, end, status) if _may_be_the_key(found.last_error) else None
+    return why_down(found, failures).removeprefix(f"{found.name}: ")
+
+
+def _unresolved(state: SessionState, status: dict[str, Any]) -> bool:
+    neighbor = str(state.session.neighbor)
+    return any(
+        entry.get("address") == neighbor
+        and entry.get("device") == state.session.interface
+        and str(entry.get("state", "")).lower() in _UNRESOLVED
+        for entry in status.get("neighbors", {}).get(state.namespace, ())
+    )
+
+
+def _may_be_the_key(last_error: str) -> bool:
+    return not last_error or any(words in last_error for words in _SILENT_ERRORS)
+
+
+def _md5_failures(
+    state: SessionState, model: LabModel, end: PeeringEnd | None, status: dict[str, Any]
+) -> int | None:
+    """Refused signatures at Microsoft's end: that namespace holds this peering's sessions only."""
+    counted = status.get("md5_failures", {})
+    far = other_end(model, end) if end else None
+    microsoft = next((item for item in (end, far) if item and item.side == "microsoft"), None)
+    value = counted.get(microsoft.namespace if microsoft else state.namespace)
+    return int(value) if value is not None else None
+
+
+def _stray_tags(model: LabModel, end: PeeringEnd, status: dict[str, Any]) -> str:
+    """Tags that share an id with the peering and were dropped on its connection; empty when none were.
+
+    What others dropped of our frames says more than what we dropped of theirs.
+    """
+    far = other_end(model, end)
+    vids = {tag.vid for item in (end, far) if item for tag in item.tags}
+    ports = _ports_on_the_way(model, end, far)
+    ours: list[str] = []
+    theirs: list[str] = []
+    for port in status.get("tag_counters", {}).get("ports", ()):
+        node = node_of(model, str(port.get("port")).partition(":")[0])
+        for unknown in port.get("unknown", ()) if port.get("port") in ports else ():
+            tags = tuple(tag["vid"] for tag in unknown.get("tags", ()))
+            if vids & set(tags):
+                name = node.name if node else port["port"]
+                words = f"{name} dropped {unknown['packets']} frames tagged {'/'.join(map(str, tags))}"
+                (ours if name == end.node else theirs).append(words)
+    if not ours and not theirs:
+        return ""
+    # Microsoft's tags are those of the order: what can be wrong is the customer's device.
+    customer = next((item.node for item in (end, far) if item and item.side == "customer"), end.node)
+    return f"{', '.join(theirs or ours)} that no peering uses: check the VLAN ids of {customer}"
+
+
+def _ports_on_the_way(model: LabModel, end: PeeringEnd, far: PeeringEnd | None) -> set[str]:
+    ends = {item.node for item in (end, far) if item}
+    ports = {
+        f"{router.namespace}:{port.name}"
+        for router in model.routers
+        if router.name in ends
+        for port in router.ports
+    }
+    for link in model.links:
+        if link.circuit == end.circuit and link.connection == end.connection:
+            ports |= {str(link.a), str(link.b)}
+    return ports

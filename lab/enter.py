@@ -1,0 +1,94 @@
+"""Run a program inside a node of a running lab: `edgelab exec` and `edgelab shell`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge.errors import EdgeError, UsageError
+from edge.net import namespaces as ns
+from lab.sandbox import NETNS_DIRECTORY
+
+EXIT_NOT_FOUND = 127
+EXIT_NOT_EXECUTABLE = 126
+
+
+def run(supervisor_pid: int, namespace: str | None, command: Sequence[str]) -> int:
+    """Run `command` in the lab's sandbox and, if given, in a node's network namespace.
+
+    Returns its exit status as a shell would (128 + signal when it was killed, 127 when there is no such
+    program). The terminal stays the caller's. Raises EdgeError when the sandbox cannot be entered.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        _child(supervisor_pid, namespace, command)
+    previous = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
+    try:
+        _, status = os.waitpid(child, 0)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    code = os.waitstatus_to_exitcode(status)
+    return 128 - code if code < 0 else code
+
+
+def _child(supervisor_pid: int, namespace: str | None, command: Sequence[str]) -> None:
+    """Never returns. Enters, forks once more (a pid namespace takes children only) and executes."""
+    status = 1
+    try:
+        _enter(supervisor_pid, namespace)
+        grandchild = os.fork()
+        if grandchild == 0:
+            _execute(command)
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_IGN)
+        _, raw = os.waitpid(grandchild, 0)
+        code = os.waitstatus_to_exitcode(raw)
+        status = 128 - code if code < 0 else code
+    except (OSError, EdgeError) as error:
+        print(f"edgelab: cannot enter the lab: {error}", file=sys.stderr, flush=True)
+        status = 4
+    finally:
+        os._exit(status)
+
+
+def _enter(supervisor_pid: int, namespace: str | None) -> None:
+    here = Path.cwd()
+    kinds = ns.CLONE_NEWNS | ns.CLONE_NEWPID | ns.CLONE_NEWNET | ns.CLONE_NEWUTS
+    if os.geteuid() != 0:
+        kinds |= ns.CLONE_NEWUSER
+    pidfd = os.pidfd_open(supervisor_pid)
+    try:
+        ns.setns(pidfd, kinds)
+    finally:
+        os.close(pidfd)
+    # Each visitor gets mounts of its own, so that /sys can show the node's devices.
+    ns.unshare(ns.CLONE_NEWNS)
+    ns.mount("none", "/", flags=ns.MS_REC | ns.MS_SLAVE)
+    if namespace is not None:
+        try:
+            fd = os.open(NETNS_DIRECTORY / namespace, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise UsageError(f"there is no namespace {namespace}") from None
+        ns.setns(fd)
+        os.close(fd)
+        ns.mount("sysfs", "/sys", "sysfs", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
+    with contextlib.suppress(OSError):
+        os.chdir(here)
+
+
+def _execute(command: Sequence[str]) -> None:
+    try:
+        os.execvp(command[0], list(command))  # noqa: S606 - running what the user says is the purpose
+    except FileNotFoundError:
+        print(f"edgelab: {command[0]}: no such program", file=sys.stderr, flush=True)
+        os._exit(EXIT_NOT_FOUND)
+    except OSError as error:
+        print(f"edgelab: {command[0]}: {error.strerror}", file=sys.stderr, flush=True)
+        os._exit(EXIT_NOT_EXECUTABLE)

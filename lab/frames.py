@@ -1,0 +1,115 @@
+"""What an Ethernet frame carries: its tags, outermost first, and which protocol. Pure.
+
+Enough to label a frame for people and for checks; it reads at most two hundred octets and never past the
+end. BFD's single-hop control port is 3784 (RFC 5881), BGP's is 179 (RFC 4271).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Literal
+
+from edge.model import TAG_ETHERTYPES
+
+ETHERTYPE_IPV4, ETHERTYPE_ARP, ETHERTYPE_IPV6 = 0x0800, 0x0806, 0x86DD
+PROTO_ICMP, PROTO_TCP, PROTO_UDP, PROTO_ICMP6 = 1, 6, 17, 58
+BGP_PORT, BFD_PORT = 179, 3784
+
+FrameProtocol = Literal["arp", "bgp", "bfd", "icmp", "icmp6", "other"]
+
+_IPV6_EXTENSIONS = {0, 43, 60}
+"""Hop-by-hop options, routing, destination options: headers that name the next one (RFC 8200 4)."""
+
+_MAX_TAGS = 8
+"""More tags than anyone stacks; the bound keeps a hostile frame cheap."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTag:
+    """A tag as it stands in the frame; unlike edge.model.Tag it may hold ids that nobody should send."""
+
+    tpid: int
+    priority: int
+    vid: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSummary:
+    """What a frame is. ethertype is the one behind the tags; -1 when the frame is cut short before it."""
+
+    tags: tuple[FrameTag, ...]
+    ethertype: int
+    protocol: FrameProtocol
+
+    @property
+    def vids(self) -> tuple[int, ...]:
+        """VLAN ids, outermost first."""
+        return tuple(tag.vid for tag in self.tags)
+
+    def __str__(self) -> str:
+        tags = "/".join(str(vid) for vid in self.vids) or "untagged"
+        name = self.protocol if self.protocol != "other" else f"ethertype 0x{max(self.ethertype, 0):04x}"
+        return f"{tags} {name}"
+
+
+def summarize(frame: bytes) -> FrameSummary:
+    """The summary of an Ethernet frame that begins with its destination address. Never raises."""
+    tags: list[FrameTag] = []
+    offset = 12
+    while len(frame) >= offset + 2:
+        (ethertype,) = struct.unpack_from("!H", frame, offset)
+        if ethertype not in TAG_ETHERTYPES or len(tags) == _MAX_TAGS:
+            return FrameSummary(tuple(tags), ethertype, _protocol(ethertype, frame[offset + 2 :]))
+        if len(frame) < offset + 4:
+            break
+        (control,) = struct.unpack_from("!H", frame, offset + 2)
+        tags.append(FrameTag(ethertype, control >> 13, control & 0x0FFF))
+        offset += 4
+    return FrameSummary(tuple(tags), -1, "other")
+
+
+def _protocol(ethertype: int, packet: bytes) -> FrameProtocol:
+    if ethertype == ETHERTYPE_ARP:
+        return "arp"
+    if ethertype == ETHERTYPE_IPV4:
+        return _ipv4(packet)
+    if ethertype == ETHERTYPE_IPV6:
+        return _ipv6(packet)
+    return "other"
+
+
+def _ipv4(packet: bytes) -> FrameProtocol:
+    if len(packet) < 20 or packet[0] >> 4 != 4:
+        return "other"
+    header = (packet[0] & 0x0F) * 4
+    if header < 20:
+        return "other"
+    if struct.unpack_from("!H", packet, 6)[0] & 0x1FFF:
+        # Only the first fragment has ports; ICMP is told by the header alone.
+        return "icmp" if packet[9] == PROTO_ICMP else "other"
+    return _transport(packet[9], packet[header:])
+
+
+def _ipv6(packet: bytes) -> FrameProtocol:
+    if len(packet) < 40 or packet[0] >> 4 != 6:
+        return "other"
+    following, offset = packet[6], 40
+    while following in _IPV6_EXTENSIONS and len(packet) >= offset + 2:
+        following, offset = packet[offset], offset + 8 + packet[offset + 1] * 8
+    return _transport(following, packet[offset:])
+
+
+def _transport(protocol: int, segment: bytes) -> FrameProtocol:
+    if protocol == PROTO_ICMP:
+        return "icmp"
+    if protocol == PROTO_ICMP6:
+        return "icmp6"
+    if len(segment) < 4:
+        return "other"
+    source, destination = struct.unpack_from("!HH", segment)
+    if protocol == PROTO_TCP and BGP_PORT in (source, destination):
+        return "bgp"
+    if protocol == PROTO_UDP and destination == BFD_PORT:
+        return "bfd"
+    return "other"

@@ -1,0 +1,104 @@
+"""Collect a LabView: one question to the supervisor, one to each BIRD, all read now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from lab.access import LabAccess, SharedAccess
+from lab.diagnose import why_not_established
+from lab.model import LabModel, Link, Node, PeeringEnd
+from lab.sessions import SessionState, read_sessions
+from lab.view import LabView, LinkView, NodeView, SessionView
+
+
+def collect(access: LabAccess) -> LabView:
+    """How the lab is at this moment. Raises EdgeError when its supervisor does not answer.
+
+    A BIRD that does not answer is shown as such; the others are shown all the same.
+    """
+    shared = SharedAccess(access)
+    model = shared.model
+    # First the BIRDs: whatever makes a session fail has left its mark in the status by then.
+    states = read_sessions(shared, model)
+    status = shared.status()
+    realisation = status.get("realisation") or {}
+    return LabView(
+        name=model.name,
+        realisation=realisation.get("name", ""),
+        reason=realisation.get("reason", ""),
+        uptime_s=round(max(0.0, time.time() - float(status.get("started", time.time()))), 1),
+        nodes=tuple(_node(node, model, states, status) for node in model.nodes),
+        links=tuple(_link(link, model, status) for link in model.links),
+        sessions=tuple(_session(state, model, status) for state in states),
+        tag_counters=status.get("tag_counters") or {},
+        packet_counters=status.get("nft_counters") or {},
+    )
+
+
+def _node(node: Node, model: LabModel, states: tuple[SessionState, ...], status: dict[str, Any]) -> NodeView:
+    daemons = status.get("daemons", {})
+    restarts = sum(int(daemons.get(space, {}).get("restarts", 0)) for space in node.namespaces)
+    silent = {
+        state.namespace for state in states if state.namespace in node.namespaces and state.found is None
+    }
+    state = f"BIRD does not answer in {', '.join(sorted(silent))}" if silent else "up"
+    return NodeView(node.name, node.kind, node.tier, node.namespaces, state, restarts)
+
+
+def _link(link: Link, model: LabModel, status: dict[str, Any]) -> LinkView:
+    ends = [status.get("links", {}).get(str(at)) for at in (link.a, link.b)]
+    known = [end for end in ends if end is not None]
+    return LinkView(
+        name=link.name,
+        a=str(link.a),
+        b=str(link.b),
+        circuit=link.circuit,
+        connection=link.connection,
+        up=all(end.get("up", False) for end in known) if known else None,
+        carrier=all(end.get("carrier", False) for end in known) if known else None,
+        tags=tuple(_tags(link, model)) if link.trunk else (),
+    )
+
+
+def _tags(link: Link, model: LabModel) -> Iterator[tuple[str, str]]:
+    """The peerings of the routers whose port is an end of this wire."""
+    ports = {
+        (router.name, vrf.namespace, subinterface.name)
+        for router in model.routers
+        for vrf in router.vrfs
+        for subinterface in vrf.subinterfaces
+        if f"{router.namespace}:{subinterface.port}" in (str(link.a), str(link.b))
+    }
+    for end in model.peering_ends:
+        if (end.node, end.namespace, end.device) in ports:
+            yield "/".join(str(tag.vid) for tag in end.tags), f"{end.circuit}/{end.peering}"
+
+
+def _end(state: SessionState, model: LabModel) -> PeeringEnd | None:
+    at = (state.namespace, state.session.interface)
+    return next((end for end in model.peering_ends if (end.namespace, end.device) == at), None)
+
+
+def _session(state: SessionState, model: LabModel, status: dict[str, Any]) -> SessionView:
+    end, found, session = _end(state, model), state.found, state.session
+    return SessionView(
+        circuit=end.circuit if end else "",
+        peering=end.peering if end else "",
+        connection=end.connection if end else "",
+        side=end.side if end else "",
+        node=state.node,
+        namespace=state.namespace,
+        name=session.name,
+        group=session.group,
+        interface=session.interface,
+        neighbor=str(session.neighbor),
+        family=session.family,
+        state=state.word,
+        uptime_s=found.uptime_s if found and found.established else None,
+        imported=found.imported if found else 0,
+        exported=found.exported if found else 0,
+        bfd=found.bfd if found else "",
+        why=why_not_established(model, state, end, status),
+    )

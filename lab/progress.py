@@ -1,0 +1,57 @@
+"""Progress of a deploy: one line that changes on a terminal, silence in a pipe."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import Any, TextIO
+
+
+class Progress:
+    """Listens to the supervisor's messages. With `step` it asks the operator before each step."""
+
+    def __init__(self, step: bool = False, stream: TextIO = sys.stderr) -> None:
+        self._stream = stream
+        self._live = stream.isatty() and not step
+        self._step = step
+        self._shown = False
+
+    def __call__(self, message: dict[str, Any]) -> dict[str, Any] | None:
+        """Take a message; the answer is for the supervisor (see lab.deploy.deploy)."""
+        if "gate" in message:
+            return self._ask(message["gate"])
+        if "waiting" in message:
+            self._line(f"waiting for BGP, at most {message['waiting']:.0f} s")
+        step = message.get("step", {})
+        if step.get("state") == "started":
+            last = step["first"] + step["count"] - 1
+            self._line(f"[{last}/{step['of']}] {step['title']}")
+        elif step.get("state") == "undoing":
+            self.clear()
+            print(f"taking back {step['count']} steps: {step['why']}", file=self._stream)
+        elif step.get("state") == "undo failed":
+            self.clear()
+            print(f"cannot take back: {step['title']}: {step['why']}", file=self._stream)
+        return None
+
+    def _ask(self, gate: dict[str, Any]) -> dict[str, Any]:
+        print(f"{gate['number']:4} {gate['change']} ", end="", file=self._stream, flush=True)
+        answer = sys.stdin.readline()
+        if not sys.stdin.isatty():
+            print(file=self._stream)
+        # End of input means nobody is there to say yes.
+        return {"go": bool(answer) and not answer.strip().lower().startswith("q")}
+
+    def _line(self, text: str) -> None:
+        if self._live:
+            width = max(shutil.get_terminal_size().columns - 1, 10)
+            self._stream.write(f"\r\x1b[K{text[:width]}")
+            self._stream.flush()
+            self._shown = True
+
+    def clear(self) -> None:
+        """Take the line away before something else is printed."""
+        if self._shown:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+            self._shown = False

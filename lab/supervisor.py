@@ -1,0 +1,305 @@
+"""Process 1 of a lab: keeps it alive, answers the commands, tells what happens.
+
+The main thread waits for descriptors: new connections, BIRD's logs and deaths, link events, signals.
+Each connection has a thread that carries out its requests (see lab.requests). The lab ends when
+someone asks for it, on SIGTERM, or when its first deploy goes away before it was finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from edge import __version__
+from edge.bgp.parse import parse_log_line
+from edge.bgp.state import LogEvent
+from edge.errors import EdgeError
+from edge.net.monitor import CarrierMirror, LinkMonitor
+from edge.net.objects import Endpoint, SubinterfaceTags
+from lab.compile import compile_lab
+from lab.events import EventBus
+from lab.model import LabModel
+from lab.protocol import PROTOCOL_VERSION, Channel
+from lab.state import RunDirectory
+from lab.world import World
+
+ORPHAN_PATIENCE_S = 2.0
+"""How long an ended child may lie before process 1 collects it: its own starter comes first."""
+
+LOG_OCTETS = 1 << 16
+
+LOG_LIMIT_OCTETS = 16 << 20
+"""A lab that runs for weeks must not fill /run with the log of its BIRDs."""
+
+CRASH_LIMIT = 5
+"""A daemon that died this often within CRASH_WINDOW_S is left dead and reported."""
+
+CRASH_WINDOW_S = 30.0
+
+
+class Supervisor:
+    """The running lab. `run` returns when the lab has ended."""
+
+    def __init__(self, directory: RunDirectory, netns_directory: Path) -> None:
+        self.directory = directory
+        self.netns_directory = netns_directory
+        self.bus = EventBus()
+        self.world: World | None = None
+        self.apply_lock = threading.Lock()
+        self._selector = selectors.DefaultSelector()
+        self._stopping = threading.Event()
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._calls: list[Callable[[], None]] = []
+        self._calls_lock = threading.Lock()
+        self._watched: list[int] = []
+        self._deaths: dict[str, list[float]] = {}
+        self._zombies: dict[int, float] = {}
+        self._monitor: LinkMonitor | None = None
+        self._mirror: CarrierMirror | None = None
+        self._log_rest: dict[str, bytes] = {}
+        self._link_states: dict[Endpoint, tuple[bool, bool, bool]] = {}
+
+    def run(self, first: socket.socket) -> None:
+        """Serve until stopped; `first` is the connection of the deploy that started the lab."""
+        from lab.requests import serve
+
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        listener.bind(str(self.directory.socket))
+        self.directory.socket.chmod(0o600)
+        listener.listen(64)
+        self._selector.register(listener, selectors.EVENT_READ, lambda: self._accept(listener))
+        self._selector.register(self._wake_read, selectors.EVENT_READ, self._run_calls)
+        os.set_blocking(self._wake_write, False)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        threading.Thread(target=serve, args=(self, Channel(first), True), daemon=True).start()
+        while not self._stopping.is_set():
+            for key, _ in self._selector.select(self._reap()):
+                try:
+                    key.data()
+                except EdgeError as error:
+                    self.report(f"{error}")
+        self.bus.publish("lab", state="stopping")
+        self.bus.close()
+        with self.apply_lock:
+            if self.world is not None:
+                self.world.close()
+        self.directory.remove()
+
+    def stop(self) -> None:
+        """End the lab soon; callable from any thread and from signal handlers."""
+        self._stopping.set()
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake_write, b"s")
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the lab is about to end."""
+        return self._stopping.is_set()
+
+    def report(self, text: str) -> None:
+        """A line of our own in the lab's log."""
+        print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+    def log_line(self, namespace: str, line: str) -> None:
+        """A line that the BIRD of a namespace wrote, in the lab's log; the log starts anew when long."""
+        print(f"{namespace}: {line}", file=sys.stderr)
+        if os.fstat(2).st_size > LOG_LIMIT_OCTETS:
+            os.ftruncate(2, 0)
+
+    def in_main_thread(self, call: Callable[[], None]) -> None:
+        """Have `call` run by the main loop, which owns the selector."""
+        with self._calls_lock:
+            self._calls.append(call)
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake_write, b"c")
+
+    def applied(self, model: LabModel) -> None:
+        """The world is now what `model` says: watch its daemons and links, store facts for `list`."""
+        assert self.world is not None
+        self.world.model = model
+        self.in_main_thread(self._rewatch)
+        self.directory.write_state(
+            {
+                "version": 1,
+                "protocol": PROTOCOL_VERSION,
+                "edgelab": __version__,
+                "name": self.directory.name,
+                "topology": model.name,
+                "started": self.world.started,
+                "realisation": self.world.realisation.name,
+                "nodes": len(model.nodes),
+                "circuits": [circuit.name for circuit in model.circuits],
+            }
+        )
+
+    def _accept(self, listener: socket.socket) -> None:
+        from lab.requests import serve
+
+        connection, _ = listener.accept()
+        threading.Thread(target=serve, args=(self, Channel(connection), False), daemon=True).start()
+
+    def _run_calls(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake_read, 4096)
+        with self._calls_lock:
+            calls, self._calls = self._calls, []
+        for call in calls:
+            call()
+
+    def _rewatch(self) -> None:
+        """Register anew whatever the world has to tell: descriptors change with every daemon and node."""
+        world = self.world
+        if world is None or world.model is None:
+            return
+        while self._watched:
+            self._unwatch(self._watched[-1])
+        for namespace, fd in world.birds.log_fds().items():
+            self._watch(fd, partial(self._read_log, fd, namespace))
+        for namespace in world.birds.pids():
+            self._watch(world.birds.pidfd(namespace), partial(self._daemon_died, namespace))
+        if self._monitor is None or self._mirror is None:
+            self._monitor = LinkMonitor(world.kernel.netns_fd)
+            self._mirror = CarrierMirror(world.kernel.set_up)
+        wanted = compile_lab(world.model, world.realisation.name)
+        self._mirror.follow(item for item in wanted if isinstance(item, SubinterfaceTags))
+        self._monitor.watch(space for node in world.model.nodes for space in node.namespaces)
+        for fd in self._monitor.filenos().values():
+            self._watch(fd, self._read_links)
+        self._read_links()
+
+    def _watch(self, fd: int, call: Callable[[], None]) -> None:
+        self._selector.register(fd, selectors.EVENT_READ, call)
+        self._watched.append(fd)
+
+    def _unwatch(self, fd: int) -> None:
+        if fd in self._watched:
+            self._watched.remove(fd)
+            # A descriptor that was closed has left the kernel's set by itself.
+            with contextlib.suppress(KeyError, ValueError, OSError):
+                self._selector.unregister(fd)
+
+    def _read_log(self, fd: int, namespace: str) -> None:
+        data = b""
+        with contextlib.suppress(BlockingIOError):
+            data = os.read(fd, LOG_OCTETS)
+        *lines, self._log_rest[namespace] = (self._log_rest.get(namespace, b"") + data).split(b"\n")
+        for raw in lines:
+            line = raw.decode(errors="replace")
+            self.log_line(namespace, line)
+            event = parse_log_line(line)
+            if event is not None and event.changes_state:
+                self.bus.publish("session", namespace=namespace, **_fields(event))
+
+    def _read_links(self) -> None:
+        if self._monitor is None or self._mirror is None:
+            return
+        events = self._monitor.read()
+        self._mirror.handle(events)
+        for event in events:
+            state = (event.admin_up, event.carrier, event.present)
+            if self._link_states.get(event.at) == state:
+                continue
+            self._link_states[event.at] = state
+            self.bus.publish(
+                "link",
+                namespace=event.namespace,
+                device=event.device,
+                up=event.admin_up,
+                carrier=event.carrier,
+                present=event.present,
+            )
+
+    def _daemon_died(self, namespace: str) -> None:
+        world = self.world
+        assert world is not None
+        self._unwatch(world.birds.pidfd(namespace))
+        now = time.monotonic()
+        deaths = [at for at in self._deaths.get(namespace, []) if now - at < CRASH_WINDOW_S] + [now]
+        self._deaths[namespace] = deaths
+        if len(deaths) > CRASH_LIMIT:
+            self.bus.publish("daemon", namespace=namespace, state="given up", deaths=len(deaths))
+            self.report(f"BIRD in {namespace} died {len(deaths)} times in {CRASH_WINDOW_S:.0f} s; left dead")
+            return
+        self.bus.publish("daemon", namespace=namespace, state="died", deaths=len(deaths))
+        threading.Thread(target=self._restart, args=(namespace,), daemon=True).start()
+
+    def _restart(self, namespace: str) -> None:
+        world = self.world
+        assert world is not None
+        with self.apply_lock:
+            if namespace not in world.birds.known():
+                # It was taken away while we waited for the lock.
+                return
+            try:
+                world.birds.restart(namespace)
+            except EdgeError as error:
+                self.bus.publish("daemon", namespace=namespace, state="not restarted", why=str(error))
+                self.report(f"BIRD in {namespace} does not start: {error}")
+                return
+            world.restarts[namespace] = world.restarts.get(namespace, 0) + 1
+        self.bus.publish("daemon", namespace=namespace, state="restarted", restarts=world.restarts[namespace])
+        self.in_main_thread(self._rewatch)
+
+    def _reap(self) -> float | None:
+        """Collect orphans that ended in this pid namespace; returns seconds until the next look.
+
+        Children of our own are collected at once by whoever started them, so only what has lain for
+        ORPHAN_PATIENCE_S is nobody's.
+        """
+        ours = set(self.world.birds.pids().values()) if self.world else set()
+        now = time.monotonic()
+        ended = {pid for pid in _ended_children() if pid not in ours}
+        self._zombies = {pid: self._zombies.get(pid, now) for pid in ended}
+        for pid, since in list(self._zombies.items()):
+            if now - since >= ORPHAN_PATIENCE_S:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+                del self._zombies[pid]
+        return ORPHAN_PATIENCE_S if self._zombies else None
+
+
+def _fields(event: LogEvent) -> dict[str, str]:
+    """A line of BIRD's log for the event stream; empty fields are left out."""
+    fields = {
+        "event": event.what,
+        "protocol": event.protocol,
+        "state": event.state,
+        "neighbor": event.neighbor,
+        "text": event.text,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _ended_children() -> list[int]:
+    """Process ids of our children that have ended and wait to be collected."""
+    ended = []
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for pid in (task / "children").read_text(encoding="ascii").split():
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+                    if stat.rpartition(")")[2].split()[0] == "Z":
+                        ended.append(int(pid))
+    return ended
+
+
+def main(directory: RunDirectory, netns_directory: Path, first: socket.socket) -> None:
+    """Entry of process 1. Never raises: what goes wrong is in the lab's log."""
+    try:
+        Supervisor(directory, netns_directory).run(first)
+    except Exception:  # noqa: BLE001 - the last guard of process 1
+        # The log is the only place left to tell.
+        traceback.print_exc()
+        directory.remove()

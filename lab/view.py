@@ -1,0 +1,100 @@
+"""A running lab at one moment, as `inspect` shows it. Pure; `lab.inspect` fills it.
+
+`to_json` is a contract: it carries "version" and only grows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A box. state: "up", or what is wrong with it. restarts: BIRDs started again after they died."""
+
+    name: str
+    kind: str
+    tier: str
+    namespaces: tuple[str, ...]
+    state: str
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """A wire. up: both ends are administratively up; None when nobody said.
+
+    tags: the peerings it carries, as ("3/100", "ams/private").
+    """
+
+    name: str
+    a: str
+    b: str
+    circuit: str
+    connection: str
+    up: bool | None
+    carrier: bool | None
+    tags: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """One end of a BGP session.
+
+    circuit, peering and connection are empty for sessions inside a site or inside Microsoft; side is
+    then empty, too. uptime_s: seconds since it was established, None when it is not. imported and
+    exported: prefixes. bfd: state of the BFD session, empty without. why: reason when it is not up.
+    """
+
+    circuit: str
+    peering: str
+    connection: str
+    side: str
+    node: str
+    namespace: str
+    name: str
+    group: str
+    interface: str
+    neighbor: str
+    family: int
+    state: str
+    uptime_s: float | None
+    imported: int
+    exported: int
+    bfd: str
+    why: str
+
+    @property
+    def established(self) -> bool:
+        """Whether this end says that the session is up."""
+        return self.state == "Established"
+
+    @property
+    def label(self) -> str:
+        """Which peering on which connection, or which kind of internal session."""
+        if self.circuit:
+            return f"{self.circuit}/{self.peering} {self.connection}"
+        return self.group
+
+
+@dataclass(frozen=True, slots=True)
+class LabView:
+    """All of it. realisation: how tags are made, and why so. uptime_s: seconds since it was deployed.
+
+    tag_counters, packet_counters: as the supervisor reads them; see lab.access.
+    """
+
+    name: str
+    realisation: str
+    reason: str
+    uptime_s: float
+    nodes: tuple[NodeView, ...]
+    links: tuple[LinkView, ...]
+    sessions: tuple[SessionView, ...]
+    tag_counters: dict[str, Any]
+    packet_counters: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `--format json`."""
+        return {"version": 1, **asdict(self)}
