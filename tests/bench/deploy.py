@@ -1,0 +1,88 @@
+"""How soon a lab stands: 50 nodes against `ip` and `ip -batch`; the reference lab with all sessions up.
+
+The ways take turns, so that a machine that is busy now and idle later treats them alike.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge.errors import EdgeError
+from tests.bench import ring
+from tests.bench.report import Row
+
+NODES = 50
+ROUNDS = 7
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCE = ROOT / "lab" / "topologies" / "contoso.edge.yml"
+REFERENCE_ROUNDS = 5
+
+LIMIT_IP = 0.12
+"""Packed netlink took 76 ms where one `ip` per operation took 966 (facts, Linux: "Namespaces, fast")."""
+LIMIT_BATCH = 0.45
+"""The same against `ip -batch`, 240 ms."""
+LIMIT_REFERENCE_S = 5.0
+"""A lone tuned session comes up in 0.9 s (facts, BIRD); the lab has many, on as little as two cores."""
+
+
+def run() -> Sequence[Row]:
+    """All rows. Raises EdgeError when a lab did not come up as it should."""
+    ring.require_root()
+    return [*_ring_rows(), _reference_row()]
+
+
+def _ring_rows() -> list[Row]:
+    wanted = ring.ring(NODES)
+    times: dict[str, list[float]] = {}
+    for _ in range(ROUNDS):
+        for way in (ring.by_objects, ring.by_ip, ring.by_ip_batch):
+            times.setdefault(way.__name__, []).append(ring.sample(way, wanted) * 1000)
+    medians = {name: statistics.median(samples) for name, samples in times.items()}
+    ours = medians["by_objects"]
+    return [
+        Row(f"{NODES} nodes against ip", "ms", ours, medians["by_ip"], LIMIT_IP),
+        Row(f"{NODES} nodes against ip -batch", "ms", ours, medians["by_ip_batch"], LIMIT_BATCH),
+    ]
+
+
+def _reference_row() -> Row:
+    with tempfile.TemporaryDirectory(prefix="edgelab-bench-") as directory:
+        environment = {**os.environ, "EDGELAB_DIR": directory}
+        samples = [_reference_sample(environment) for _ in range(REFERENCE_ROUNDS)]
+    return Row("reference lab, all sessions up", "s", statistics.median(samples), None, LIMIT_REFERENCE_S)
+
+
+def _reference_sample(environment: dict[str, str]) -> float:
+    """Seconds from the start of the program until every session was Established; the lab is taken away."""
+    start = time.perf_counter()
+    try:
+        deployed = _edgelab(environment, "deploy", "-t", str(REFERENCE), "--wait", "60", "--format", "json")
+        seconds = time.perf_counter() - start
+        if not json.loads(deployed)["created"]:
+            raise EdgeError("the reference lab ran already, so its start could not be measured")
+    finally:
+        _edgelab(environment, "destroy", "--all")
+    return seconds
+
+
+def _edgelab(environment: dict[str, str], *words: str) -> str:
+    """Output of the program, which must succeed (deploy does only when no session is missing)."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lab.cli", *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise EdgeError(f"edgelab {' '.join(words)} failed with status {done.returncode}:\n{done.stderr}")
+    return done.stdout
