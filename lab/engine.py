@@ -11,7 +11,7 @@ from typing import Protocol
 
 from edge.errors import EdgeError
 from edge.net.objects import Change
-from lab.plan import Plan, Stage
+from lab.plan import Plan, Stage, Step
 
 Apply = Callable[[Sequence[Change]], Sequence[EdgeError | None]]
 
@@ -39,7 +39,7 @@ class Observer(Protocol):
 class Engine:
     """One run of one plan.
 
-    gate: called with (step number, change) before each step; may raise to stop the run.
+    gate: called with (step number, step) before each step; may raise to stop the run.
     cancelled: asked between steps; true stops the run as an error does.
     """
 
@@ -47,7 +47,7 @@ class Engine:
         self,
         apply: Apply,
         observers: Sequence[Observer] = (),
-        gate: Callable[[int, Change], None] | None = None,
+        gate: Callable[[int, Step], None] | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self._apply = apply
@@ -61,14 +61,14 @@ class Engine:
 
         Raises the first EdgeError of a step, or CancelledError.
         """
-        steps = len(plan.changes)
+        steps = len(plan.steps)
         number = 1
         try:
             for stage in plan.stages:
                 for observer in self._observers:
                     observer.stage_started(stage, number, steps)
                 self._run_stage(stage, number)
-                number += len(stage.changes)
+                number += len(stage.steps)
                 for observer in self._observers:
                     observer.stage_finished(stage)
         except EdgeError as error:
@@ -79,9 +79,9 @@ class Engine:
         if self._gate is None:
             self._run_batch(stage.changes)
             return
-        for offset, change in enumerate(stage.changes):
-            self._gate(number + offset, change)
-            self._run_batch((change,))
+        for offset, step in enumerate(stage.steps):
+            self._gate(number + offset, step)
+            self._run_batch(step.changes)
 
     def _run_batch(self, changes: tuple[Change, ...]) -> None:
         if self._cancelled():

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from edge.net.objects import TIERS, Change, KernelObject, Namespace, tier_of
+from edge.net.objects import TIERS, Change, KernelObject, Namespace, Sysctl, tier_of
 
 _TITLES = (
     "namespaces",
@@ -34,12 +34,40 @@ assert len(_TITLES) == len(TIERS)
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """What a person sees as one thing to do: a change, or all settings of one namespace."""
+
+    changes: tuple[Change, ...]
+
+    @property
+    def action(self) -> str:
+        """create, change or delete; change when its parts differ."""
+        actions = {change.action for change in self.changes}
+        return actions.pop() if len(actions) == 1 else "change"
+
+    @property
+    def words(self) -> str:
+        """The object, or how many settings of which namespace."""
+        subject = self.changes[0].subject
+        return (
+            str(subject) if len(self.changes) == 1 else f"{len(self.changes)} settings of {subject.namespace}"
+        )
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.words}"
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
-    """Steps of one tier that may run together. removal: all of them take something away."""
+    """Steps of one tier that may run together."""
 
     title: str
-    removal: bool
-    changes: tuple[Change, ...]
+    steps: tuple[Step, ...]
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The changes of all steps, in order."""
+        return tuple(change for step in self.steps for change in step.changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +80,15 @@ class Plan:
         return bool(self.stages)
 
     @property
-    def changes(self) -> tuple[Change, ...]:
+    def steps(self) -> tuple[Step, ...]:
         """All steps in order."""
-        return tuple(change for stage in self.stages for change in stage.changes)
+        return tuple(step for stage in self.stages for step in stage.steps)
 
     def counts(self) -> dict[str, int]:
         """How many steps create, change and delete."""
         counts = {"create": 0, "change": 0, "delete": 0}
-        for change in self.changes:
-            counts[change.action] += 1
+        for step in self.steps:
+            counts[step.action] += 1
         return counts
 
     def to_json(self) -> dict[str, Any]:
@@ -68,13 +96,13 @@ class Plan:
         steps = [
             {
                 "stage": stage.title,
-                "action": change.action,
-                "kind": change.subject.key[0],
-                "namespace": change.subject.namespace,
-                "object": str(change.subject),
+                "action": step.action,
+                "kind": step.changes[0].subject.key[0],
+                "namespace": step.changes[0].subject.namespace,
+                "object": step.words,
             }
             for stage in self.stages
-            for change in stage.changes
+            for step in stage.steps
         ]
         return {"version": 1, "counts": self.counts(), "steps": steps}
 
@@ -98,8 +126,17 @@ def diff(wanted: Iterable[KernelObject], found: Iterable[KernelObject]) -> Plan:
         if before != item:
             additions[tier_of(item)].append(Change(before=before, after=item))
     stages = [
-        Stage(f"remove {_TITLES[tier]}", True, tuple(removals[tier]))
-        for tier in sorted(removals, reverse=True)
+        Stage(f"remove {_TITLES[tier]}", _steps(removals[tier])) for tier in sorted(removals, reverse=True)
     ]
-    stages += [Stage(_TITLES[tier], False, tuple(additions[tier])) for tier in sorted(additions)]
+    stages += [Stage(_TITLES[tier], _steps(additions[tier])) for tier in sorted(additions)]
     return Plan(tuple(stages))
+
+
+def _steps(changes: Iterable[Change]) -> tuple[Step, ...]:
+    """Settings of one namespace are one step, everything else stands alone."""
+    groups: dict[tuple[str, ...], list[Change]] = {}
+    for change in changes:
+        subject = change.subject
+        settings = isinstance(subject, Sysctl)
+        groups.setdefault(("settings", subject.namespace) if settings else subject.key, []).append(change)
+    return tuple(Step(tuple(group)) for group in groups.values())

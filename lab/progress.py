@@ -35,7 +35,7 @@ class Progress:
         return None
 
     def _ask(self, gate: dict[str, Any]) -> dict[str, Any]:
-        print(f"{gate['number']:4} {gate['change']} ", end="", file=self._stream, flush=True)
+        print(f"{gate['number']:4} {gate['step']} ", end="", file=self._stream, flush=True)
         answer = sys.stdin.readline()
         if not sys.stdin.isatty():
             print(file=self._stream)

@@ -16,7 +16,7 @@ from edge.net.capabilities import Asked
 from edge.net.objects import Change
 from lab.engine import CancelledError, Engine
 from lab.model import LabModel
-from lab.plan import Plan, Stage
+from lab.plan import Plan, Stage, Step
 from lab.protocol import PROTOCOL_VERSION, Channel, ClosedError, error_to_json
 from lab.readiness import pending_sessions
 from lab.world import World
@@ -83,10 +83,10 @@ class _Tell:
         self.channel = channel
 
     def stage_started(self, stage: Stage, first_step: int, steps: int) -> None:
-        self._tell(state="started", title=stage.title, first=first_step, of=steps, count=len(stage.changes))
+        self._tell(state="started", title=stage.title, first=first_step, of=steps, count=len(stage.steps))
 
     def stage_finished(self, stage: Stage) -> None:
-        self._tell(state="finished", title=stage.title, count=len(stage.changes))
+        self._tell(state="finished", title=stage.title, count=len(stage.steps))
 
     def undoing(self, steps: int, reason: str) -> None:
         self._tell(state="undoing", count=steps, why=reason)
@@ -109,10 +109,10 @@ def _gone(channel: Channel) -> bool:
     return bool(ready) and channel.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
 
 
-def _gate(channel: Channel) -> Callable[[int, Change], None]:
-    def gate(number: int, change: Change) -> None:
+def _gate(channel: Channel) -> Callable[[int, Step], None]:
+    def gate(number: int, step: Step) -> None:
         try:
-            channel.send({"gate": {"number": number, "change": str(change)}})
+            channel.send({"gate": {"number": number, "step": str(step)}})
             answer, _ = channel.receive()
         except ClosedError as error:
             raise CancelledError("the command that was stepping through the plan has gone") from error
@@ -172,11 +172,11 @@ def _converge(supervisor: Supervisor, world: World, model: LabModel, done: Plan)
         rest = world.plan(model)
         if not rest:
             return
-        supervisor.report("still to do: " + "; ".join(map(str, rest.changes)))
+        supervisor.report("still to do: " + "; ".join(map(str, rest.steps)))
         Engine(world.apply).run(rest)
     rest = world.plan(model)
     if rest:
-        words = "\n  ".join(str(change) for change in rest.changes[:10])
+        words = "\n  ".join(str(step) for step in rest.steps[:10])
         raise EdgeError(f"the kernel does not show what it was asked for:\n  {words}")
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from edge.bgp.control import ControlSocket
 from edge.bgp.daemon import Daemon
@@ -17,6 +16,9 @@ from edge.net.objects import BirdDaemon, Change
 __all__ = ["Birds", "control_path"]
 
 _WORKERS: Final = 16
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 class Birds:
@@ -39,18 +41,12 @@ class Birds:
         deletion when the process is gone. A daemon to create or change that runs already is
         reconfigured, one that died is started.
         """
-        if not changes:
-            return []
-        with ThreadPoolExecutor(min(_WORKERS, len(changes)), thread_name_prefix="bird") as pool:
-            return list(pool.map(self._apply_one, changes))
+        return _side_by_side(self._apply_one, changes)
 
     def found(self) -> set[BirdDaemon]:
         """The daemons that run and answer, each with the configuration it last took. At most 1-2 s."""
         daemons = self._all()
-        if not daemons:
-            return set()
-        with ThreadPoolExecutor(min(_WORKERS, len(daemons)), thread_name_prefix="bird") as pool:
-            answers = list(pool.map(Daemon.answers, daemons))
+        answers = _side_by_side(Daemon.answers, daemons)
         return {
             BirdDaemon(daemon.namespace, daemon.config)
             for daemon, answer in zip(daemons, answers, strict=True)
@@ -67,10 +63,7 @@ class Birds:
 
     def close(self) -> None:
         """End all daemons; they take their routes back. Idempotent."""
-        daemons = self._all()
-        if daemons:
-            with ThreadPoolExecutor(min(_WORKERS, len(daemons)), thread_name_prefix="bird") as pool:
-                list(pool.map(Daemon.close, daemons))
+        _side_by_side(Daemon.close, self._all())
         with self._lock:
             self._daemons.clear()
 
@@ -146,3 +139,13 @@ class Birds:
         if daemon is None:
             raise DaemonError(f"no BIRD was started in {namespace}")
         return daemon
+
+
+def _side_by_side(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
+    if not items:
+        return []
+    # Costly to import, and commands that only look for a control socket never come here.
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(min(_WORKERS, len(items)), thread_name_prefix="bird") as pool:
+        return list(pool.map(work, items))

@@ -19,9 +19,13 @@ class KernelObject(Protocol):
     """What plan and engine need of an object. `namespace` is where its work is done."""
 
     @property
-    def key(self) -> Key: ...
+    def key(self) -> Key:
+        """Which thing it is: kind first, then names."""
+
     @property
-    def namespace(self) -> str: ...
+    def namespace(self) -> str:
+        """The namespace in which it is made and read."""
+
     def __str__(self) -> str: ...
 
 
@@ -43,11 +47,11 @@ class Namespace:
     name: str
 
     @property
-    def key(self) -> Key:
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
         return ("namespace", self.name)
 
     @property
-    def namespace(self) -> str:
+    def namespace(self) -> str:  # noqa: D102 - see KernelObject
         return self.name
 
     def __str__(self) -> str:
@@ -65,11 +69,11 @@ class Veth:
     mac_b: str
 
     @property
-    def key(self) -> Key:
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
         return ("veth", str(self.a), str(self.b))
 
     @property
-    def namespace(self) -> str:
+    def namespace(self) -> str:  # noqa: D102 - see KernelObject
         return self.a.namespace
 
     def __str__(self) -> str:
@@ -85,11 +89,11 @@ class Bridge:
     mac: str
 
     @property
-    def key(self) -> Key:
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
         return ("bridge", str(self.at))
 
     @property
-    def namespace(self) -> str:
+    def namespace(self) -> str:  # noqa: D102 - see KernelObject
         return self.at.namespace
 
     def __str__(self) -> str:
@@ -109,11 +113,11 @@ class Macvlan:
     mac: str
 
     @property
-    def key(self) -> Key:
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
         return ("macvlan", str(self.at))
 
     @property
-    def namespace(self) -> str:
+    def namespace(self) -> str:  # noqa: D102 - see KernelObject
         return self.at.namespace
 
     def __str__(self) -> str:
@@ -132,11 +136,11 @@ class VlanDevice:
     mac: str
 
     @property
-    def key(self) -> Key:
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
         return ("vlan", str(self.at))
 
     @property
-    def namespace(self) -> str:
+    def namespace(self) -> str:  # noqa: D102 - see KernelObject
         return self.lower.namespace
 
     def __str__(self) -> str:
@@ -151,11 +155,11 @@ class BridgePort:
     bridge: str
 
     @property
-    def key(self) -> Key:
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
         return ("bridge-port", str(self.at))
 
     @property
-    def namespace(self) -> str:
+    def namespace(self) -> str:  # noqa: D102 - see KernelObject
         return self.at.namespace
 
     def __str__(self) -> str:
@@ -171,7 +175,7 @@ class Sysctl:
     value: str
 
     @property
-    def key(self) -> Key:
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
         return ("sysctl", self.namespace, self.name)
 
     @property
@@ -201,11 +205,11 @@ class SubinterfaceTags:
     inner: Endpoint | None = None
 
     @property
-    def key(self) -> Key:
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
         return ("tags", str(self.sub))
 
     @property
-    def namespace(self) -> str:
+    def namespace(self) -> str:  # noqa: D102 - see KernelObject
         return self.port.namespace
 
     def __str__(self) -> str:
@@ -230,7 +234,7 @@ class VirtualCircuit:
     rate_bps: int | None = None
 
     @property
-    def key(self) -> Key:
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
         return ("virtual-circuit", self.namespace, self.name)
 
     def __str__(self) -> str:
@@ -245,11 +249,11 @@ class AdminUp:
     at: Endpoint
 
     @property
-    def key(self) -> Key:
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
         return ("up", str(self.at))
 
     @property
-    def namespace(self) -> str:
+    def namespace(self) -> str:  # noqa: D102 - see KernelObject
         return self.at.namespace
 
     def __str__(self) -> str:
@@ -264,11 +268,11 @@ class DeviceAddress:
     address: Interface
 
     @property
-    def key(self) -> Key:
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
         return ("address", str(self.at), str(self.address))
 
     @property
-    def namespace(self) -> str:
+    def namespace(self) -> str:  # noqa: D102 - see KernelObject
         return self.at.namespace
 
     def __str__(self) -> str:
@@ -284,7 +288,7 @@ class KernelRoute:
     via: tuple[Address, ...]
 
     @property
-    def key(self) -> Key:
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
         return ("route", self.namespace, str(self.destination))
 
     def __str__(self) -> str:
@@ -301,7 +305,7 @@ class Ruleset:
     text: str
 
     @property
-    def key(self) -> Key:
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
         return ("ruleset", self.namespace, self.family, self.table)
 
     def __str__(self) -> str:
@@ -316,7 +320,7 @@ class BirdDaemon:
     config: str
 
     @property
-    def key(self) -> Key:
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
         return ("bird", self.namespace)
 
     def __str__(self) -> str:
@@ -364,12 +368,14 @@ class Change:
 
     @property
     def subject(self) -> KernelObject:
+        """What it is about: the object as it will be, or as it was when it goes."""
         subject = self.after if self.after is not None else self.before
         assert subject is not None
         return subject
 
     @property
     def action(self) -> Literal["create", "change", "delete"]:
+        """What is done to the subject."""
         if self.before is None:
             return "create"
         return "delete" if self.after is None else "change"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.bgp import daemon
 from edge.bgp.config import render
 from edge.bgp.control import ControlSocket
 from edge.bgp.process import Birds, control_path
@@ -151,7 +152,10 @@ def test_a_daemon_that_died_is_not_found_and_restart_brings_it_back(world: World
     world.has_route("ce", "10.50.0.0/16")
 
 
-def test_a_daemon_that_hangs_is_not_found_and_is_killed_on_delete(world: World) -> None:
+def test_a_daemon_that_hangs_is_not_found_and_is_killed_on_delete(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "STOP_TIMEOUT_S", 0.5)
     ce, msee = one(world)
     pid, pidfd = world.birds.pids()["ce"], os.dup(world.birds.pidfd("ce"))
     os.kill(pid, signal.SIGSTOP)
@@ -207,7 +211,7 @@ def test_many_daemons_start_side_by_side(world: World) -> None:
     world.namespace(*names)
     changes = [Change(None, BirdDaemon(name, render(vrf(name, [], ["10.0.0.0/8"])))) for name in names]
     assert world.birds.apply(changes) == [None] * len(names)
-    assert {daemon.namespace for daemon in world.birds.found()} == set(names)
+    assert {found.namespace for found in world.birds.found()} == set(names)
     world.birds.close()
     assert world.birds.found() == set()
     assert world.birds.apply([]) == []

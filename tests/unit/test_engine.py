@@ -9,7 +9,7 @@ import pytest
 from edge.errors import EdgeError, KernelError
 from edge.net.objects import Change, KernelObject, Namespace, Sysctl
 from lab.engine import CancelledError, Engine
-from lab.plan import Stage, diff
+from lab.plan import Stage, Step, diff
 
 A, B = Namespace("a"), Namespace("b")
 OBJECTS = [A, B, Sysctl("a", "net/ipv4/ip_forward", "1"), Sysctl("b", "net/ipv4/ip_forward", "1")]
@@ -98,7 +98,7 @@ def test_a_gate_sees_every_step_and_may_stop_the_run() -> None:
     machine = Machine()
     seen: list[int] = []
 
-    def gate(number: int, change: Change) -> None:
+    def gate(number: int, step: Step) -> None:
         seen.append(number)
         if number == 3:
             raise CancelledError("enough")

@@ -7,6 +7,7 @@ from ipaddress import ip_interface
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.model import Tag
 from edge.net.objects import (
     AdminUp,
     BirdDaemon,
@@ -17,7 +18,6 @@ from edge.net.objects import (
     VirtualCircuit,
     tier_of,
 )
-from edge.model import Tag
 from lab.plan import diff
 
 A, B = Namespace("a"), Namespace("b")
@@ -37,7 +37,8 @@ def test_nothing_to_do_when_found_is_wanted() -> None:
 
 
 def test_creations_run_from_the_first_tier_to_the_last() -> None:
-    tiers = [tier_of(change.subject) for change in diff(reversed(POOL), []).changes]
+    steps = diff(reversed(POOL), []).steps
+    tiers = [tier_of(change.subject) for step in steps for change in step.changes]
     assert tiers == sorted(tiers)
 
 
@@ -50,7 +51,7 @@ def test_values_of_a_device_come_after_the_devices_and_those_of_a_namespace_befo
 
 def test_deletions_come_first_and_from_the_last_tier() -> None:
     plan = diff([A, B], [A, UP, ADDRESS])
-    assert [(change.action, change.subject) for change in plan.changes] == [
+    assert [(step.action, step.changes[0].subject) for step in plan.steps] == [
         ("delete", ADDRESS),
         ("delete", UP),
         ("create", B),
@@ -60,7 +61,8 @@ def test_deletions_come_first_and_from_the_last_tier() -> None:
 def test_other_attributes_under_one_key_are_a_change_that_knows_both() -> None:
     slow = VirtualCircuit("a", "vc", "p1", (Tag(3),), "p2", (Tag(3),), 50_000_000)
     fast = VirtualCircuit("a", "vc", "p1", (Tag(3),), "p2", (Tag(3),), 100_000_000)
-    (change,) = diff([A, fast], [A, slow]).changes
+    (step,) = diff([A, fast], [A, slow]).steps
+    (change,) = step.changes
     assert (change.action, change.before, change.after) == ("change", slow, fast)
     assert change.inverse().after == slow
 
@@ -68,7 +70,7 @@ def test_other_attributes_under_one_key_are_a_change_that_knows_both() -> None:
 def test_what_lies_in_a_namespace_that_goes_is_not_listed_but_its_bird_is_stopped_first() -> None:
     circuit = VirtualCircuit("a", "vc", "p1", (Tag(3),), "p2", (Tag(3),))
     plan = diff([], [A, UP, ADDRESS, FORWARD, BIRD, circuit])
-    assert [change.subject for change in plan.changes] == [BIRD, circuit, A]
+    assert [step.changes[0].subject for step in plan.steps] == [BIRD, circuit, A]
 
 
 def test_plan_as_data_names_kind_namespace_and_action() -> None:
@@ -85,15 +87,26 @@ def test_plan_as_data_names_kind_namespace_and_action() -> None:
     ]
 
 
-@given(st.sets(st.sampled_from(POOL)), st.sets(st.sampled_from(POOL)))
+def whole(items: set) -> set:
+    """The items with the namespaces they lie in."""
+    return items | {Namespace(item.namespace) for item in items}
+
+
+def test_settings_of_one_namespace_are_one_step() -> None:
+    more = Sysctl("a", "net/ipv4/conf/all/rp_filter", "0")
+    plan = diff([A, FORWARD, more], [])
+    assert [str(step) for step in plan.steps] == ["create namespace a", "create 2 settings of a"]
+    assert plan.counts()["create"] == 2
+
+
+@given(st.sets(st.sampled_from(POOL)).map(whole), st.sets(st.sampled_from(POOL)).map(whole))
 def test_applying_a_plan_to_found_gives_wanted(wanted: set, found: set) -> None:
     state = set(found)
-    for change in diff(wanted, found).changes:
+    for change in (change for step in diff(wanted, found).steps for change in step.changes):
         if change.before is not None:
             state.remove(change.before)
             if isinstance(change.before, Namespace):
                 state = {item for item in state if item.namespace != change.before.name}
         if change.after is not None:
             state.add(change.after)
-    gone = {item.name for item in found - wanted if isinstance(item, Namespace)}
-    assert state == {item for item in wanted if item.namespace not in gone}
+    assert state == wanted
