@@ -56,10 +56,11 @@ class Engine:
         self._cancelled = cancelled
         self._done: list[tuple[Change, ...]] = []
 
-    def run(self, plan: Plan) -> None:
+    def run(self, plan: Plan, undo: bool = True) -> None:
         """Carry the plan out. On an error everything done is undone and the error raised.
 
-        Raises the first EdgeError of a step, or CancelledError.
+        undo: False where what was made goes by itself, as in a sandbox that ends. Raises the first
+        EdgeError of a step, or CancelledError.
         """
         steps = len(plan.steps)
         number = 1
@@ -72,7 +73,8 @@ class Engine:
                 for observer in self._observers:
                     observer.stage_finished(stage)
         except EdgeError as error:
-            self._undo(str(error))
+            if undo:
+                self._undo(str(error))
             raise
 
     def _run_stage(self, stage: Stage, number: int) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
+from edge.bgp.diagnosis import LOOK_THERE
 from lab.access import LabAccess, SharedAccess
 from lab.diagnose import why_not_established
 from lab.model import LabModel, Link, Node, PeeringEnd
@@ -31,9 +33,25 @@ def collect(access: LabAccess) -> LabView:
         uptime_s=round(max(0.0, time.time() - float(status.get("started", time.time()))), 1),
         nodes=tuple(_node(node, model, states, status) for node in model.nodes),
         links=tuple(_link(link, model, status) for link in model.links),
-        sessions=tuple(_session(state, model, status) for state in states),
+        sessions=_ask_far_ends(tuple(_session(state, model, status) for state in states)),
         tag_counters=status.get("tag_counters") or {},
         packet_counters=status.get("nft_counters") or {},
+    )
+
+
+def _ask_far_ends(sessions: tuple[SessionView, ...]) -> tuple[SessionView, ...]:
+    """Where one end of a peering can only point at the other, let the other one give the reason."""
+    reasons = {
+        (item.label, item.family, item.side): f"{item.node} says: {item.why}"
+        for item in sessions
+        if item.circuit and item.why and not item.why.endswith(LOOK_THERE)
+    }
+    opposite = {"customer": "microsoft", "microsoft": "customer"}
+    return tuple(
+        replace(item, why=reasons.get((item.label, item.family, opposite[item.side]), item.why))
+        if item.circuit and item.why.endswith(LOOK_THERE)
+        else item
+        for item in sessions
     )
 
 

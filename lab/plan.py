@@ -19,11 +19,10 @@ _TITLES = (
     "links and bridges",
     "subinterfaces",
     "bridge ports",
-    "tags",
     "devices up",
     "addresses",
     "routes",
-    "packet rules",
+    "tags and packet rules",
     "BIRD",
 )
 _OUTLIVE_NAMESPACE = ("namespace", "veth", "tags", "virtual-circuit", "bird")

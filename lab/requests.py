@@ -155,8 +155,14 @@ def _apply(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) ->
             return
         counts = plan.counts()
         gate = _gate(channel) if message.get("step") else None
-        engine = Engine(world.apply, [_Tell(supervisor, channel)], gate, lambda: _gone(channel))
-        engine.run(plan)
+        engine = Engine(
+            world.apply,
+            [_Tell(supervisor, channel)],
+            gate,
+            lambda: supervisor.stopping or _gone(channel),
+        )
+        # A lab that never came up ends with its sandbox; only a running one must return to what it was.
+        engine.run(plan, undo=world.model is not None)
         _converge(supervisor, world, model, plan)
         supervisor.applied(model)
     supervisor.bus.publish("lab", state="deployed", **counts)

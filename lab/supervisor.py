@@ -8,6 +8,7 @@ someone asks for it, on SIGTERM, or when its first deploy goes away before it wa
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import selectors
 import signal
@@ -92,10 +93,10 @@ class Supervisor:
                     self.report(f"{error}")
         self.bus.publish("lab", state="stopping")
         self.bus.close()
+        # What is being applied sees that the lab stops, and must not write files while they are removed.
+        # All the rest ends with this process, since it is process 1 of the sandbox.
         with self.apply_lock:
-            if self.world is not None:
-                self.world.close()
-        self.directory.remove()
+            self.directory.remove()
 
     def stop(self) -> None:
         """End the lab soon; callable from any thread and from signal handlers."""
@@ -298,6 +299,8 @@ def _ended_children() -> list[int]:
 def main(directory: RunDirectory, netns_directory: Path, first: socket.socket) -> None:
     """Entry of process 1. Never raises: what goes wrong is in the lab's log."""
     try:
+        gc.freeze()
+        gc.enable()
         Supervisor(directory, netns_directory).run(first)
     except Exception:  # noqa: BLE001 - the last guard of process 1
         # The log is the only place left to tell.

@@ -102,10 +102,3 @@ class World:
             return []
         wanted = compile_lab(self.model, self.realisation.name)
         return sorted({item.namespace for item in wanted if isinstance(item, Ruleset)})
-
-    def close(self) -> None:
-        """Stop the BIRDs in order; the kernel takes the rest when the sandbox ends."""
-        self.birds.close()
-        if self.tag_plane is not None:
-            self.tag_plane.close()
-        self.kernel.close()

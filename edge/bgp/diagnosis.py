@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from edge.bgp.state import ProtocolState
 
+LOOK_THERE = "look at its side"
+"""How a reason ends that only the neighbour can explain; who knows both ends asks the other one."""
+
 _UNRESOLVED = "{peer} does not answer ARP or neighbour discovery on {device}: check VLAN tags and addresses"
 
 _ERRORS: tuple[tuple[str, str], ...] = (
@@ -21,7 +24,7 @@ _ERRORS: tuple[tuple[str, str], ...] = (
     ("Socket: No route to host", _UNRESOLVED),
     ("Socket: Network is unreachable", "there is no route to {peer}: {device} lacks an address beside it"),
     ("Socket: Connection timed out", "{peer} does not answer TCP: check the shared key and the path"),
-    ("Socket: Connection reset by peer", "{peer} reset the connection: look at its side"),
+    ("Socket: Connection reset by peer", "{peer} reset the connection: " + LOOK_THERE),
     ("Socket: Connection closed", "{peer} closed the connection: it may expect another address or AS number"),
     ("Received: Hold timer expired", "{peer} heard no keepalive in its hold time: our packets are lost"),
     ("Hold timer expired", "{peer} sent no keepalive in the hold time: its packets are lost, or it stopped"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket as sockets
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -61,8 +62,8 @@ class Kernel:
         self._ways: tuple[tuple[type | tuple[type, ...], Work, Work], ...] = (
             (Namespace, self._make_namespaces, self._delete_namespaces),
             (Sysctl, self._set, self._restore),
-            ((SubinterfaceTags, VirtualCircuit), self._tags.create, self._tags.delete),
             (Ruleset, self._put_rules, self._delete_rules),
+            ((SubinterfaceTags, VirtualCircuit), self._tags.create, self._tags.delete),
             (steps.LINK_STATE, self._devices.create, self._devices.delete),
         )
 
@@ -106,17 +107,27 @@ class Kernel:
         """
         results: Results = [None] * len(changes)
         ways = [self._way(change) for change in changes]
-        with self._lock:
+        with self._lock, ThreadPoolExecutor(1, thread_name_prefix="nft") as pool:
             for deleting in (True, False):
-                for number, (_, create, delete) in enumerate(self._ways):
+                pending: list[tuple[list[int], Future[Results]]] = []
+                for number, (kind, create, delete) in enumerate(self._ways):
                     positions = [
                         position
                         for position, change in enumerate(changes)
                         if ways[position] == number and (change.after is None) == deleting
                     ]
+                    if not positions:
+                        continue
                     work = delete if deleting else create
-                    errors = work([changes[position] for position in positions]) if positions else []
-                    for position, error in zip(positions, errors, strict=True):
+                    batch = [changes[position] for position in positions]
+                    if kind is Ruleset:
+                        # Its processes run while attaching a tag program waits for the kernel's RCU.
+                        pending.append((positions, pool.submit(work, batch)))
+                        continue
+                    for position, error in zip(positions, work(batch), strict=True):
+                        results[position] = error
+                for positions, future in pending:
+                    for position, error in zip(positions, future.result(), strict=True):
                         results[position] = error
         return results
 

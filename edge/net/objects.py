@@ -333,11 +333,10 @@ TIERS: tuple[tuple[type, ...], ...] = (
     (Veth, Bridge),
     (Macvlan, VlanDevice),
     (BridgePort, Sysctl),
-    (SubinterfaceTags, VirtualCircuit),
     (AdminUp,),
     (DeviceAddress,),
     (KernelRoute,),
-    (Ruleset,),
+    (SubinterfaceTags, VirtualCircuit, Ruleset),
     (BirdDaemon,),
 )
 """Order of creation: an object needs nothing of a later tier.

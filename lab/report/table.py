@@ -6,6 +6,7 @@ Text from the lab goes in as text, never as markup: an IPv6 address may look lik
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,8 +35,9 @@ def show(*renderables: RenderableType, stream: TextIO | None = None) -> None:
 
     target = stream if stream is not None else sys.stdout
     terminal = target.isatty()
+    written = target if terminal else io.StringIO()
     console = Console(
-        file=target,
+        file=written,
         width=None if terminal else _PIPE_WIDTH,
         # NO_COLOR (no-color.org): rich alone would still write bold and dim.
         color_system="auto" if terminal and not os.environ.get("NO_COLOR") else None,
@@ -45,6 +47,10 @@ def show(*renderables: RenderableType, stream: TextIO | None = None) -> None:
     )
     for renderable in renderables:
         console.print(renderable)
+    if isinstance(written, io.StringIO) and written is not target:
+        # Rules under the heads are as wide as the longest cell, and every cell is filled up to it.
+        lines = (line.rstrip() for line in written.getvalue().splitlines())
+        target.writelines(f"{line}\n" for line in lines if not line or line.strip("─"))
 
 
 def inspect_tables(view: LabView) -> Group:
@@ -80,14 +86,14 @@ def checks_table(results: Sequence[CheckResult]) -> Group:
         (
             ("ok", GOOD) if result.ok else ("FAILED", BAD),
             title(result.check),
-            result.words,
             (duration(result.duration_s), QUIET),
+            result.words,
         )
         for result in results
     ]
     failed = sum(not result.ok for result in results)
     closing = f"{len(results) - failed} of {len(results)} checks passed"
-    table = _table(("", "check", "seen", "time"), rows, fold=("seen",))
+    table = _table(("", "check", "time", "seen"), rows, fold=("seen",))
     return Group(table, Text(closing, style=BAD if failed else GOOD))
 
 

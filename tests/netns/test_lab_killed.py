@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from labs import Labs, contoso
+from labs import Labs, contoso, until
 
 pytestmark = pytest.mark.root
 
@@ -122,8 +122,8 @@ def test_killed_at_any_step_leaves_nothing_the_next_deploy_trips_over(
         last = step
         assert status == (-signal.SIGKILL if victim == "deploy" else 4), f"step {step}: {status}"
         wait_gone(labs)
-        assert not processes_of(labs.directory), f"killed at step {step}"
+        until(lambda: not processes_of(labs.directory), f"no process is left after a kill at step {step}")
         step += PARTS
-    assert last > 40, "the plan is shorter than it should be"
+    assert last > 80, "the plan is shorter than it should be"
     labs.ok("destroy", "contoso")
     assert not labs.directory.exists() or not any(labs.directory.iterdir())

@@ -78,6 +78,14 @@ def test_an_error_takes_back_everything_done_also_what_stood_beside_it() -> None
     assert notes.lines[-1].startswith("undo 3: b: net/ipv4/ip_forward = 1: refused")
 
 
+def test_without_undo_what_was_made_is_left_to_the_end_of_its_sandbox() -> None:
+    machine, notes = Machine(refuse=OBJECTS[3]), Notes()
+    with pytest.raises(KernelError, match="refused"):
+        Engine(machine.apply, [notes]).run(diff(OBJECTS, []), undo=False)
+    assert machine.state == set(OBJECTS[:3])
+    assert not any(line.startswith("undo") for line in notes.lines)
+
+
 def test_undo_returns_a_changed_object_to_what_it_was() -> None:
     old = Sysctl("a", "net/ipv4/ip_forward", "0")
     machine = Machine(refuse=OBJECTS[3])
