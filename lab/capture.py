@@ -20,20 +20,15 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import edge
-from edge.model import ETHERTYPE_DOT1Q
+from edge.fastpath.frames import AUXDATA_OCTETS, PACKET_AUXDATA, SOL_PACKET, parse_auxdata, restore_tag
 from lab import pcapng
 from lab.access import LabAccess
 from lab.places import Place
 from lab.sockets import enable_timestamps, timestamp_ns
 
 ETH_P_ALL = 0x0003
-SOL_PACKET = 263
-PACKET_STATISTICS, PACKET_AUXDATA = 6, 8
-TP_STATUS_CSUMNOTREADY, TP_STATUS_VLAN_VALID, TP_STATUS_VLAN_TPID_VALID = 1 << 3, 1 << 4, 1 << 6
+PACKET_STATISTICS = 6
 PACKET_OUTGOING = 4
-_AUXDATA = struct.Struct("=IIIHHHH")
-"""struct tpacket_auxdata: status, length, captured length, offsets of MAC and network, TCI, TPID."""
-
 RTMGRP_LINK = 1
 
 MAX_SNAPLEN = 262144
@@ -65,14 +60,6 @@ class CaptureSummary:
     frames: int
     dropped: int
     ended: str
-
-
-def restore_tag(data: bytes, status: int, control: int, tpid: int) -> bytes:
-    """Put the tag that the kernel took out back behind the addresses. Pure."""
-    if not status & TP_STATUS_VLAN_VALID or len(data) < 12:
-        return data
-    announced = tpid if status & TP_STATUS_VLAN_TPID_VALID else ETHERTYPE_DOT1Q
-    return data[:12] + struct.pack("!HH", announced, control) + data[12:]
 
 
 class FrameSource:
@@ -145,7 +132,7 @@ class FrameSource:
 
     def _drain(self, fd: int) -> Iterator[Frame]:
         number, sock = self._sockets[fd]
-        space = socket.CMSG_SPACE(_AUXDATA.size) + socket.CMSG_SPACE(struct.calcsize("@ll"))
+        space = socket.CMSG_SPACE(AUXDATA_OCTETS) + socket.CMSG_SPACE(struct.calcsize("@ll"))
         for _ in range(_BATCH):
             try:
                 data, ancillary, _, address = sock.recvmsg(self.snaplen, space)
@@ -160,12 +147,13 @@ class FrameSource:
     def _frame(
         self, number: int, data: bytes, ancillary: list[tuple[int, int, bytes]], packet_type: int
     ) -> Frame:
-        length, status, control, tpid = len(data), 0, 0, 0
+        aux = None
         for level, kind, value in ancillary:
-            if level == SOL_PACKET and kind == PACKET_AUXDATA and len(value) >= _AUXDATA.size:
-                status, length, _, _, _, control, tpid = _AUXDATA.unpack_from(value)
-        whole = restore_tag(data, status, control, tpid)
-        partial = bool(status & TP_STATUS_CSUMNOTREADY)
+            if level == SOL_PACKET and kind == PACKET_AUXDATA:
+                aux = parse_auxdata(value)
+        whole = restore_tag(data, aux.tag) if aux else data
+        length = aux.length if aux else len(data)
+        partial = aux is not None and aux.partial_checksum
         self.received[number] += 1
         self.partial[number] += partial
         return Frame(

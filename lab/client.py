@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,10 +18,11 @@ from edge.bgp.process import control_path
 from edge.errors import DeadlineError, EdgeError, UsageError
 from lab.model import LabModel
 from lab.protocol import PROTOCOL_VERSION, Channel, ClosedError, error_from_json
-from lab.state import RunDirectory
+from lab.state import RECHECK_S, RunDirectory
 
 ANSWER_DEADLINE_S = 30.0
 STOP_DEADLINE_S = 10.0
+LAST_WORDS_LINES = 8
 
 
 class Client:
@@ -32,12 +34,14 @@ class Client:
         self._model: LabModel | None = None
         if connected is None:
             connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+            # A supervisor that hangs accepts nobody: once its queue is full, connecting would wait for ever.
+            connected.settimeout(ANSWER_DEADLINE_S)
             try:
                 connected.connect(str(directory.socket))
             except OSError as error:
                 connected.close()
                 raise EdgeError(
-                    f"lab {directory.name} does not answer ({error.strerror}); "
+                    f"lab {directory.name} does not answer ({error.strerror or error}); "
                     f"take it away with: edgelab destroy {directory.name}"
                 ) from error
         self._channel = Channel(connected)
@@ -99,15 +103,25 @@ class Client:
             except ClosedError as error:
                 if isinstance(error.__cause__, TimeoutError):
                     raise DeadlineError(
-                        f"lab {self.directory.name} did not answer `{op}` within {deadline_s} s"
+                        f"lab {self.directory.name} did not answer `{op}` within {deadline_s} s; "
+                        f"see {self.directory.log}, or end it with: edgelab destroy {self.directory.name}"
                     ) from error
                 raise EdgeError(
-                    f"lab {self.directory.name} ended while it was asked for `{op}`; "
-                    f"its log: {self.directory.log}"
+                    f"lab {self.directory.name} ended while it was asked for `{op}`: it was destroyed or "
+                    f"killed meanwhile; start it again with: edgelab deploy -t FILE{self._last_words()}"
                 ) from error
         if not message["ok"]:
             raise error_from_json(message.get("error", {}))
         return message, descriptors
+
+    def _last_words(self) -> str:
+        """The end of the log of a lab that died: the deploy that finds it dead clears the log away."""
+        with contextlib.suppress(OSError):
+            lines = self.directory.log.read_text(encoding="utf-8", errors="replace").splitlines()
+            own = [line for line in lines if " <" not in line][-LAST_WORDS_LINES:]
+            if own:
+                return "\nits log ends with:\n  " + "\n  ".join(own)
+        return ""
 
     @property
     def model(self) -> LabModel:
@@ -145,16 +159,23 @@ class Client:
 
     def events(self, history: bool, follow: bool) -> Iterator[dict[str, Any]]:
         """The lab's events: those kept (history), then those to come (follow), until the lab ends."""
-        self._channel.sock.settimeout(None)
-        self._channel.send({"op": "events", "history": history, "follow": follow})
-        while True:
-            try:
+        self._channel.sock.settimeout(None if follow else ANSWER_DEADLINE_S)
+        try:
+            self._channel.send({"op": "events", "history": history, "follow": follow})
+            while True:
                 message, _ = self._channel.receive()
-            except ClosedError:
-                return
-            if "ok" in message:
-                return
-            yield message["event"]
+                if "ok" in message:
+                    break
+                yield message["event"]
+        except ClosedError as error:
+            if isinstance(error.__cause__, TimeoutError):
+                raise DeadlineError(
+                    f"lab {self.directory.name} did not tell its events within {ANSWER_DEADLINE_S:g} s; "
+                    f"end it with: edgelab destroy {self.directory.name}"
+                ) from error
+            return
+        if not message["ok"]:
+            raise error_from_json(message.get("error", {}))
 
     def stop(self) -> None:
         """End the lab and wait until its process 1 is gone; a supervisor that hangs is killed."""
@@ -172,6 +193,23 @@ class Client:
                     raise DeadlineError(f"lab {self.directory.name} does not end, even when killed")
         finally:
             os.close(pidfd)
+
+
+def meet(directory: RunDirectory, deadline_s: float) -> Client | None:
+    """A connection to a lab that may just be starting or ending; None when it has ended.
+
+    Raises EdgeError when it runs but does not answer within deadline_s.
+    """
+    end = time.monotonic() + deadline_s
+    while directory.running():
+        try:
+            return Client(directory)
+        except EdgeError:
+            # Its lock is held before its socket is there, and a little longer than its socket.
+            if time.monotonic() > end:
+                raise
+        select.select([], [], [], RECHECK_S)
+    return None
 
 
 def process_ended(pidfd: int, deadline_s: float) -> bool:

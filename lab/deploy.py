@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import CapabilityError, EdgeError, UsageError
+from edge.errors import CapabilityError, DeadlineError, EdgeError, UsageError
 from lab import sandbox, state
-from lab.client import Client, process_ended
+from lab.client import Client, meet, process_ended
 from lab.model import LabModel
 
 if TYPE_CHECKING:
     from edge.net.capabilities import Asked, RealisationName
 
 GOING_DEADLINE_S = 10.0
-"""How long a lab that was broken off may take to vanish (stopping BIRD included)."""
+"""How long a lab that was broken off may take to vanish, or one that another command starts to be there."""
+
+RECHECK_S = 0.05
+"""Pause between two questions to a lab that another command is starting."""
 
 Listener = Callable[[dict[str, Any]], "dict[str, Any] | None"]
 
@@ -53,7 +58,7 @@ class Deployed:
 def _connection(name: str) -> Iterator[tuple[Client, bool]]:
     """A client of the lab of that name, started if it does not run; with True when it was started."""
     running = next((lab for lab in state.running_labs() if lab.name == name), None)
-    if running is not None and not _ends_unfinished(running):
+    if running is not None and _comes_up(running):
         with Client(running) as client:
             yield client, False
         return
@@ -68,30 +73,51 @@ def _connection(name: str) -> Iterator[tuple[Client, bool]]:
         with Client(directory, connected) as client:
             yield client, True
     except BaseException:
-        # Hanging up made the supervisor undo all; the next command must find nothing half gone.
-        process_ended(pidfd, GOING_DEADLINE_S)
-        directory.remove()
+        # It may be complete already, so that hanging up alone would leave it running.
+        _end(pidfd)
+        directory.clear()
         raise
     finally:
         os.close(pidfd)
 
 
-def _ends_unfinished(lab: state.RunDirectory) -> bool:
-    """Wait for a lab whose first deploy was broken off to be gone; False when it is a lab in use."""
-    try:
-        with Client(lab) as client:
-            pidfd = os.pidfd_open(client.supervisor_pid)
+def _end(pidfd: int) -> None:
+    """End a lab that this command began: the next command must find nothing half gone."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, number)
+        if process_ended(pidfd, GOING_DEADLINE_S):
+            return
+
+
+def _comes_up(lab: state.RunDirectory) -> bool:
+    """Whether the lab that holds the name is in use; False when it has ended.
+
+    One that another command is starting, or broke off and that is going, is waited for. Raises UsageError
+    when it is neither there nor gone by then, EdgeError when it does not answer.
+    """
+    end = time.monotonic() + GOING_DEADLINE_S
+    while time.monotonic() < end:
+        client = meet(lab, GOING_DEADLINE_S)
+        if client is None:
+            return False
+        with client:
+            try:
+                pidfd = os.pidfd_open(client.supervisor_pid)
+            except ProcessLookupError:
+                continue
             try:
                 if client.request("hello").get("document") is not None:
-                    return False
-                gone = process_ended(pidfd, GOING_DEADLINE_S)
+                    return True
+                process_ended(pidfd, RECHECK_S)
+            except DeadlineError:
+                raise
+            except EdgeError:
+                # It went while we asked.
+                process_ended(pidfd, GOING_DEADLINE_S)
             finally:
                 os.close(pidfd)
-    except (EdgeError, ProcessLookupError):
-        return not lab.running()
-    if not gone:
-        raise UsageError(f"lab {lab.name} is being deployed by another command; wait, or destroy it")
-    return True
+    raise UsageError(f"lab {lab.name} is being deployed by another command; wait, or destroy it")
 
 
 def _supervise(directory: state.RunDirectory, first: Any) -> None:

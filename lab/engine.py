@@ -1,7 +1,9 @@
-"""Runs a plan: stage after stage, the steps of a stage together; takes everything back on an error.
+"""Runs a plan: stage after stage, the steps of a stage together; and makes sure that it is done.
 
 The engine knows neither the kernel nor the screen: `apply` does the work, observers are told. With a
-gate every step runs alone and waits for the gate first (`deploy --step`).
+gate every step runs alone and waits for the gate first (`deploy --step`). There is no list of inverse
+steps: a lab goes back to what it was by `settle` with a plan towards that, made from what there is then,
+so that also what went along unasked (with a namespace, with a device) comes back.
 """
 
 from __future__ import annotations
@@ -14,6 +16,10 @@ from edge.net.objects import Change
 from lab.plan import Plan, Stage, Step
 
 Apply = Callable[[Sequence[Change]], Sequence[EdgeError | None]]
+
+ROUNDS = 3
+"""How often a plan is made again when the kernel does not show what was asked for: taking a device away
+takes its addresses, taking those takes routes."""
 
 
 class CancelledError(EdgeError):
@@ -28,12 +34,6 @@ class Observer(Protocol):
 
     def stage_finished(self, stage: Stage) -> None:
         """All steps of the stage are done."""
-
-    def undoing(self, steps: int, reason: str) -> None:
-        """Something failed; `steps` steps are being taken back."""
-
-    def undo_failed(self, change: Change, error: EdgeError) -> None:
-        """This change could not be made to take something back: a remainder is left."""
 
 
 class Engine:
@@ -54,28 +54,21 @@ class Engine:
         self._observers = tuple(observers)
         self._gate = gate
         self._cancelled = cancelled
-        self._done: list[tuple[Change, ...]] = []
 
-    def run(self, plan: Plan, undo: bool = True) -> None:
-        """Carry the plan out. On an error everything done is undone and the error raised.
+    def run(self, plan: Plan) -> None:
+        """Carry the plan out, up to the first error.
 
-        undo: False where what was made goes by itself, as in a sandbox that ends. Raises the first
-        EdgeError of a step, or CancelledError.
+        Raises the first EdgeError of a step, or CancelledError. What was done stays.
         """
         steps = len(plan.steps)
         number = 1
-        try:
-            for stage in plan.stages:
-                for observer in self._observers:
-                    observer.stage_started(stage, number, steps)
-                self._run_stage(stage, number)
-                number += len(stage.steps)
-                for observer in self._observers:
-                    observer.stage_finished(stage)
-        except EdgeError as error:
-            if undo:
-                self._undo(str(error))
-            raise
+        for stage in plan.stages:
+            for observer in self._observers:
+                observer.stage_started(stage, number, steps)
+            self._run_stage(stage, number)
+            number += len(stage.steps)
+            for observer in self._observers:
+                observer.stage_finished(stage)
 
     def _run_stage(self, stage: Stage, number: int) -> None:
         if self._gate is None:
@@ -88,22 +81,28 @@ class Engine:
     def _run_batch(self, changes: tuple[Change, ...]) -> None:
         if self._cancelled():
             raise CancelledError("stopped before it was finished")
-        results = self._apply(changes)
-        self._done.append(
-            tuple(change for change, error in zip(changes, results, strict=True) if error is None)
-        )
-        errors = [error for error in results if error is not None]
-        if errors:
-            raise errors[0]
+        for error in self._apply(changes):
+            if error is not None:
+                raise error
 
-    def _undo(self, reason: str) -> None:
-        batches = [batch for batch in reversed(self._done) if batch]
-        self._done = []
-        for observer in self._observers:
-            observer.undoing(sum(map(len, batches)), reason)
-        for batch in batches:
-            changes = tuple(change.inverse() for change in reversed(batch))
-            for change, error in zip(changes, self._apply(changes), strict=True):
+
+def settle(plan: Callable[[], Plan], apply: Apply) -> list[str]:
+    """Make a plan and carry it out until nothing is left to do, at most ROUNDS times.
+
+    An error of one step does not keep the others from being done. Returns what is left, in words, with
+    the error of each; empty when all is as it should be.
+    """
+    errors: dict[tuple[str, ...], EdgeError] = {}
+    for _ in range(ROUNDS):
+        rest = plan()
+        if not rest:
+            return []
+        for stage in rest.stages:
+            changes = stage.changes
+            for change, error in zip(changes, apply(changes), strict=True):
                 if error is not None:
-                    for observer in self._observers:
-                        observer.undo_failed(change, error)
+                    errors[change.subject.key] = error
+    return [
+        f"{step}: {errors[key]}" if (key := step.changes[0].subject.key) in errors else str(step)
+        for step in plan().steps
+    ]

@@ -43,8 +43,12 @@ def _child(supervisor_pid: int, namespace: str | None, command: Sequence[str]) -
     status = 1
     try:
         _enter(supervisor_pid, namespace)
+        # Whoever ends the command (`timeout`, a CI job) ends the program in the lab, too. The kernel forgets
+        # this wish when a user namespace is entered, so not before.
+        ns.die_with_parent(signal.SIGKILL)
         grandchild = os.fork()
         if grandchild == 0:
+            ns.die_with_parent(signal.SIGTERM)
             _execute(command)
         for number in (signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, signal.SIG_IGN)
@@ -59,7 +63,10 @@ def _child(supervisor_pid: int, namespace: str | None, command: Sequence[str]) -
 
 
 def _enter(supervisor_pid: int, namespace: str | None) -> None:
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        here = Path("/")
     kinds = ns.CLONE_NEWNS | ns.CLONE_NEWPID | ns.CLONE_NEWNET | ns.CLONE_NEWUTS
     if os.geteuid() != 0:
         kinds |= ns.CLONE_NEWUSER
@@ -84,6 +91,8 @@ def _enter(supervisor_pid: int, namespace: str | None) -> None:
 
 
 def _execute(command: Sequence[str]) -> None:
+    # Python ignores it, and what is ignored stays so in the program: `exec ce1 -- yes | head` must end.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         os.execvp(command[0], list(command))  # noqa: S606 - running what the user says is the purpose
     except FileNotFoundError:

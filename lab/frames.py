@@ -1,7 +1,7 @@
-"""What an Ethernet frame carries: its tags, outermost first, and which protocol. Pure.
+"""What an Ethernet frame carries behind its tags: which protocol. Pure.
 
-Enough to label a frame for people and for checks; it reads at most two hundred octets and never past the
-end. BFD's single-hop control port is 3784 (RFC 5881), BGP's is 179 (RFC 4271).
+Enough to label a frame for people and for checks; it reads the headers only and never past the end.
+BFD's single-hop control port is 3784 (RFC 5881), BGP's is 179 (RFC 4271).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import Literal
 
-from edge.model import TAG_ETHERTYPES
+from edge.fastpath.frames import FrameTag, Verdict, parse_tags
 
 ETHERTYPE_IPV4, ETHERTYPE_ARP, ETHERTYPE_IPV6 = 0x0800, 0x0806, 0x86DD
 PROTO_ICMP, PROTO_TCP, PROTO_UDP, PROTO_ICMP6 = 1, 6, 17, 58
@@ -21,22 +21,10 @@ FrameProtocol = Literal["arp", "bgp", "bfd", "icmp", "icmp6", "other"]
 _IPV6_EXTENSIONS = {0, 43, 60}
 """Hop-by-hop options, routing, destination options: headers that name the next one (RFC 8200 4)."""
 
-_MAX_TAGS = 8
-"""More tags than anyone stacks; the bound keeps a hostile frame cheap."""
-
-
-@dataclass(frozen=True, slots=True)
-class FrameTag:
-    """A tag as it stands in the frame; unlike edge.model.Tag it may hold ids that nobody should send."""
-
-    tpid: int
-    priority: int
-    vid: int
-
 
 @dataclass(frozen=True, slots=True)
 class FrameSummary:
-    """What a frame is. ethertype is the one behind the tags; -1 when the frame is cut short before it."""
+    """What a frame is. ethertype is the one behind the tags; 0 when the frame is cut short before it."""
 
     tags: tuple[FrameTag, ...]
     ethertype: int
@@ -49,24 +37,19 @@ class FrameSummary:
 
     def __str__(self) -> str:
         tags = "/".join(str(vid) for vid in self.vids) or "untagged"
-        name = self.protocol if self.protocol != "other" else f"ethertype 0x{max(self.ethertype, 0):04x}"
+        name = self.protocol if self.protocol != "other" else f"ethertype 0x{self.ethertype:04x}"
         return f"{tags} {name}"
 
 
 def summarize(frame: bytes) -> FrameSummary:
-    """The summary of an Ethernet frame that begins with its destination address. Never raises."""
-    tags: list[FrameTag] = []
-    offset = 12
-    while len(frame) >= offset + 2:
-        (ethertype,) = struct.unpack_from("!H", frame, offset)
-        if ethertype not in TAG_ETHERTYPES or len(tags) == _MAX_TAGS:
-            return FrameSummary(tuple(tags), ethertype, _protocol(ethertype, frame[offset + 2 :]))
-        if len(frame) < offset + 4:
-            break
-        (control,) = struct.unpack_from("!H", frame, offset + 2)
-        tags.append(FrameTag(ethertype, control >> 13, control & 0x0FFF))
-        offset += 4
-    return FrameSummary(tuple(tags), -1, "other")
+    """The summary of an Ethernet frame that begins with its destination address, whatever its octets.
+
+    Raises CapabilityError when the C extension is not built.
+    """
+    parsed = parse_tags(frame)
+    whole = parsed.verdict is Verdict.WHOLE
+    protocol = _protocol(parsed.ethertype, frame[parsed.payload_offset :]) if whole else "other"
+    return FrameSummary(parsed.tags, parsed.ethertype, protocol)
 
 
 def _protocol(ethertype: int, packet: bytes) -> FrameProtocol:

@@ -26,12 +26,12 @@ class Progress:
         if step.get("state") == "started":
             last = step["first"] + step["count"] - 1
             self._line(f"[{last}/{step['of']}] {step['title']}")
-        elif step.get("state") == "undoing":
+        elif step.get("state") == "going back":
             self.clear()
-            print(f"taking back {step['count']} steps: {step['why']}", file=self._stream)
-        elif step.get("state") == "undo failed":
+            print(f"going back to what it was: {step['why']}", file=self._stream)
+        elif step.get("state") == "not as before":
             self.clear()
-            print(f"cannot take back: {step['title']}: {step['why']}", file=self._stream)
+            print(f"not as it was before: {step['title']}", file=self._stream)
         return None
 
     def _ask(self, gate: dict[str, Any]) -> dict[str, Any]:

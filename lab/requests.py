@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import socket
 import time
 import traceback
@@ -13,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edge import __version__
 from edge.errors import EdgeError, UsageError
 from edge.net.capabilities import Asked
-from edge.net.objects import Change
-from lab.engine import CancelledError, Engine
+from lab.engine import CancelledError, Engine, settle
 from lab.model import LabModel
 from lab.plan import Plan, Stage, Step
 from lab.protocol import PROTOCOL_VERSION, Channel, ClosedError, error_to_json
@@ -24,12 +22,15 @@ from lab.world import World
 if TYPE_CHECKING:
     from lab.supervisor import Supervisor
 
-CONVERGENCE_ROUNDS = 3
-"""How often a plan is made again when the kernel does not show what was asked for."""
+STATUS_PATIENCE_S = 2.0
+"""How long a look at the lab waits for a deploy that is changing it."""
 
 
 def serve(supervisor: Supervisor, channel: Channel, first: bool) -> None:
-    """Answer requests until the client goes. The first client's lab ends with it if unfinished."""
+    """Answer requests until the client goes. The first client's lab ends with it if unfinished.
+
+    The channel stays open, for who opened it to close.
+    """
     try:
         while True:
             message, descriptors = channel.receive()
@@ -39,7 +40,6 @@ def serve(supervisor: Supervisor, channel: Channel, first: bool) -> None:
     except ClosedError:
         pass
     finally:
-        channel.close()
         if first and (supervisor.world is None or supervisor.world.model is None):
             supervisor.stop()
 
@@ -88,11 +88,13 @@ class _Tell:
     def stage_finished(self, stage: Stage) -> None:
         self._tell(state="finished", title=stage.title, count=len(stage.steps))
 
-    def undoing(self, steps: int, reason: str) -> None:
-        self._tell(state="undoing", count=steps, why=reason)
+    def going_back(self, reason: str) -> None:
+        """The change failed; the lab returns to what it was."""
+        self._tell(state="going back", why=reason)
 
-    def undo_failed(self, change: Change, error: EdgeError) -> None:
-        self._tell(state="undo failed", title=str(change), why=str(error))
+    def not_back(self, left: str) -> None:
+        """This is not as it was before the change."""
+        self._tell(state="not as before", title=left)
 
     def _tell(self, **fields: Any) -> None:
         self.supervisor.bus.publish("step", **fields)
@@ -105,8 +107,13 @@ class _Tell:
 
 def _gone(channel: Channel) -> bool:
     """Whether the client has closed its end, without taking anything it sent."""
-    ready, _, _ = select.select([channel.sock], [], [], 0)
-    return bool(ready) and channel.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    try:
+        return channel.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        # It went without reading all that we told it (ECONNRESET).
+        return True
 
 
 def _gate(channel: Channel) -> Callable[[int, Step], None]:
@@ -155,35 +162,50 @@ def _apply(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) ->
             return
         counts = plan.counts()
         gate = _gate(channel) if message.get("step") else None
+        tell = _Tell(supervisor, channel)
         engine = Engine(
             world.apply,
-            [_Tell(supervisor, channel)],
+            [tell],
             gate,
             lambda: supervisor.stopping or _gone(channel),
         )
-        # A lab that never came up ends with its sandbox; only a running one must return to what it was.
-        engine.run(plan, undo=world.model is not None)
-        _converge(supervisor, world, model, plan)
+        try:
+            engine.run(plan)
+            _settled(supervisor, world, model, plan)
+        except EdgeError as error:
+            _go_back(world, tell, error)
+            raise
         supervisor.applied(model)
     supervisor.bus.publish("lab", state="deployed", **counts)
     seconds = round(time.monotonic() - began, 4)
     channel.send({"ok": True, "counts": counts, "seconds": seconds, "realisation": world.realisation_json()})
 
 
-def _converge(supervisor: Supervisor, world: World, model: LabModel, done: Plan) -> None:
-    """Read back what the plan made; a change may have taken other things with it (routes, addresses)."""
+def _settled(supervisor: Supervisor, world: World, model: LabModel, done: Plan) -> None:
+    """Read back what the plan made, and do what it took along. Raises EdgeError when something stays."""
     if not done:
         return
-    for _ in range(CONVERGENCE_ROUNDS):
+
+    def again() -> Plan:
         rest = world.plan(model)
-        if not rest:
-            return
-        supervisor.report("still to do: " + "; ".join(map(str, rest.steps)))
-        Engine(world.apply).run(rest)
-    rest = world.plan(model)
-    if rest:
-        words = "\n  ".join(str(step) for step in rest.steps[:10])
+        if rest:
+            supervisor.report("still to do: " + "; ".join(map(str, rest.steps)))
+        return rest
+
+    left = settle(again, world.apply)
+    if left:
+        words = "\n  ".join(left[:10])
         raise EdgeError(f"the kernel does not show what it was asked for:\n  {words}")
+
+
+def _go_back(world: World, tell: _Tell, reason: EdgeError) -> None:
+    """Return a running lab to its model. A lab that never came up ends with its sandbox instead."""
+    model = world.model
+    if model is None:
+        return
+    tell.going_back(str(reason))
+    for left in settle(lambda: world.plan(model), world.apply):
+        tell.not_back(left)
 
 
 def _wait(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) -> None:
@@ -197,7 +219,9 @@ def _wait(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) -> 
             raise UsageError("nothing is deployed yet")
         pending = pending_sessions(world)
         left = deadline - time.monotonic()
-        if not pending or left <= 0 or supervisor.stopping:
+        if supervisor.stopping:
+            raise EdgeError("the lab was destroyed before all its sessions were Established")
+        if not pending or left <= 0:
             break
         if _gone(channel):
             return
@@ -210,7 +234,16 @@ def _status(supervisor: Supervisor, channel: Channel, _: dict[str, Any]) -> None
     world = supervisor.world
     if world is None or world.model is None:
         raise UsageError("nothing is deployed yet")
-    channel.send({"ok": True, "status": world.status()})
+    # Half-applied changes make no picture. But a deploy that waits for its operator must not hide the lab.
+    settled = supervisor.apply_lock.acquire(timeout=STATUS_PATIENCE_S)
+    try:
+        status = world.status()
+    except OSError as error:
+        raise EdgeError(f"the lab changed while it was looked at ({error.strerror}); try again") from error
+    finally:
+        if settled:
+            supervisor.apply_lock.release()
+    channel.send({"ok": True, "status": status})
 
 
 def _socket(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) -> None:

@@ -13,15 +13,27 @@ import fcntl
 import json
 import os
 import re
+import select
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge.bgp.files import SOCKET_PATH_MAX
 from edge.errors import EdgeError, UsageError
 
 NAME_PATTERN = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", re.IGNORECASE)
+
+CLAIM_PATIENCE_S = 0.25
+"""How long a name may be busy because somebody looks at it or clears it away, before a lab must be why."""
+
+RECHECK_S = 0.01
+"""Pause between two looks at a lock: the kernel tells nobody that a lock became free without taking it."""
+
+_LONGEST_PATH = SOCKET_PATH_MAX - len("/bird/h-0123456789ab.ctl")
+"""Octets of a run directory's path that leave room for the longest socket in it (edge.bgp.files)."""
 
 
 def base_directory() -> Path:
@@ -76,7 +88,8 @@ class RunDirectory:
         except FileNotFoundError:
             return False
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Shared: two who ask at the same moment must not take each other for a lab.
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         finally:
@@ -97,11 +110,41 @@ class RunDirectory:
             return {}
         return state if isinstance(state, dict) else {}
 
-    def remove(self) -> None:
-        """Delete the directory and all in it; the base goes too when it was the last lab."""
-        shutil.rmtree(self.path, ignore_errors=True)
+    def empty(self) -> None:
+        """Delete all in the directory but the lock, which tells that its holder still lives."""
         with contextlib.suppress(OSError):
+            _clear_debris(self, ignore_errors=True)
+
+    def remove(self) -> None:
+        """Delete the directory and all in it; the base goes too when it was the last lab.
+
+        For the holder of the lock. The lock's file goes last: until then nobody can claim the name, so
+        nothing of a new lab is deleted.
+        """
+        self.empty()
+        with contextlib.suppress(OSError):
+            self.lock.unlink(missing_ok=True)
+            self.path.rmdir()
             self.path.parent.rmdir()
+
+    def clear(self) -> None:
+        """Delete the debris of a lab that has ended; a directory that is in use again is left alone."""
+        try:
+            fd = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError:
+            # There is no room for a lock file, or no right to make one, so nobody can claim it either.
+            self.remove()
+            return
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _same_file(fd, self.lock):
+                self.remove()
+        except BlockingIOError:
+            return
+        finally:
+            os.close(fd)
 
 
 def _ensure_base() -> Path:
@@ -129,23 +172,64 @@ def claim(name: str) -> Iterator[tuple[RunDirectory, int]]:
     caller has closed its own. Raises UsageError when a lab of that name runs, EdgeError when the
     directory cannot be made.
     """
-    directory = RunDirectory(_ensure_base() / name)
-    try:
-        directory.path.mkdir(mode=0o700, exist_ok=True)
-        fd = os.open(directory.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise EdgeError(f"cannot write to {directory.path}: {error.strerror}") from error
+    directory = RunDirectory(base_directory() / name)
+    excess = len(os.fsencode(directory.path)) - _LONGEST_PATH
+    if excess > 0:
+        raise UsageError(
+            f"{directory.path} is too long for the sockets of a lab; "
+            f"set EDGELAB_DIR to a folder whose name is at least {excess} characters shorter"
+        )
+    fd = _lock(directory)
     try:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"lab {name} is running, or another deploy is starting it") from None
-        if not _same_file(fd, directory.lock):
-            raise UsageError(f"lab {name} was destroyed at this moment; try again")
-        _clear_debris(directory)
+            _clear_debris(directory)
+        except OSError as error:
+            raise _not_writable(directory, error) from error
         yield directory, fd
     finally:
         os.close(fd)
+
+
+def _lock(directory: RunDirectory) -> int:
+    """The descriptor of the directory's lock, held. Others may look at it or clear it away meanwhile."""
+    end = time.monotonic() + CLAIM_PATIENCE_S
+    while True:
+        fd = _try_lock(directory)
+        if fd is not None:
+            return fd
+        if time.monotonic() > end:
+            raise UsageError(
+                f"lab {directory.name} is running, or another command is starting or ending it; try again"
+            )
+        select.select([], [], [], RECHECK_S)
+
+
+def _try_lock(directory: RunDirectory) -> int | None:
+    _ensure_base()
+    try:
+        directory.path.mkdir(mode=0o700, exist_ok=True)
+        fd = os.open(directory.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        # Somebody who clears debris took the folder away between our two calls.
+        return None
+    except OSError as error:
+        raise _not_writable(directory, error) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    if not _same_file(fd, directory.lock):
+        os.close(fd)
+        return None
+    return fd
+
+
+def _not_writable(directory: RunDirectory, error: OSError) -> EdgeError:
+    return EdgeError(
+        f"cannot write to {directory.path}: {error.strerror}; "
+        f"free some space there, or set EDGELAB_DIR to another folder"
+    )
 
 
 def _same_file(fd: int, path: Path) -> bool:
@@ -155,22 +239,23 @@ def _same_file(fd: int, path: Path) -> bool:
     return False
 
 
-def _clear_debris(directory: RunDirectory) -> None:
+def _clear_debris(directory: RunDirectory, ignore_errors: bool = False) -> None:
     for entry in directory.path.iterdir():
         if entry == directory.lock:
             continue
         if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
+            shutil.rmtree(entry, ignore_errors)
         else:
-            entry.unlink()
+            entry.unlink(missing_ok=True)
 
 
 def discover() -> tuple[RunDirectory, ...]:
     """Every lab directory of this user, running or debris, by name."""
-    base = base_directory()
-    if not base.is_dir():
+    try:
+        entries = sorted(base_directory().iterdir())
+    except (FileNotFoundError, NotADirectoryError):
         return ()
-    return tuple(RunDirectory(path) for path in sorted(base.iterdir()) if path.is_dir())
+    return tuple(RunDirectory(path) for path in entries if path.is_dir())
 
 
 def running_labs() -> tuple[RunDirectory, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -30,7 +31,7 @@ from edge.net.objects import Endpoint, SubinterfaceTags
 from lab.compile import compile_lab
 from lab.events import EventBus
 from lab.model import LabModel
-from lab.protocol import PROTOCOL_VERSION, Channel
+from lab.protocol import PROTOCOL_VERSION, Channel, ClosedError, error_to_json
 from lab.state import RunDirectory
 from lab.world import World
 
@@ -41,6 +42,8 @@ LOG_OCTETS = 1 << 16
 
 LOG_LIMIT_OCTETS = 16 << 20
 """A lab that runs for weeks must not fill /run with the log of its BIRDs."""
+
+DESCRIPTORS_MAX = 1 << 16
 
 CRASH_LIMIT = 5
 """A daemon that died this often within CRASH_WINDOW_S is left dead and reported."""
@@ -62,6 +65,8 @@ class Supervisor:
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._calls: list[Callable[[], None]] = []
         self._calls_lock = threading.Lock()
+        self._channels: set[Channel] = set()
+        self._channels_lock = threading.Lock()
         self._watched: list[int] = []
         self._deaths: dict[str, list[float]] = {}
         self._zombies: dict[int, float] = {}
@@ -72,8 +77,6 @@ class Supervisor:
 
     def run(self, first: socket.socket) -> None:
         """Serve until stopped; `first` is the connection of the deploy that started the lab."""
-        from lab.requests import serve
-
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         listener.bind(str(self.directory.socket))
         self.directory.socket.chmod(0o600)
@@ -84,19 +87,21 @@ class Supervisor:
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, lambda *_: self.stop())
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        threading.Thread(target=serve, args=(self, Channel(first), True), daemon=True).start()
+        self._serve(first, first=True)
         while not self._stopping.is_set():
             for key, _ in self._selector.select(self._reap()):
                 try:
                     key.data()
-                except EdgeError as error:
-                    self.report(f"{error}")
+                except (EdgeError, OSError) as error:
+                    # Whatever goes wrong with one descriptor must not take the lab along.
+                    self.report(f"{type(error).__name__}: {error}")
         self.bus.publish("lab", state="stopping")
         self.bus.close()
+        self._hang_up()
         # What is being applied sees that the lab stops, and must not write files while they are removed.
         # All the rest ends with this process, since it is process 1 of the sandbox.
         with self.apply_lock:
-            self.directory.remove()
+            self.directory.empty()
 
     def stop(self) -> None:
         """End the lab soon; callable from any thread and from signal handlers."""
@@ -111,13 +116,18 @@ class Supervisor:
 
     def report(self, text: str) -> None:
         """A line of our own in the lab's log."""
-        print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}", file=sys.stderr, flush=True)
+        self._log(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
 
     def log_line(self, namespace: str, line: str) -> None:
         """A line that the BIRD of a namespace wrote, in the lab's log; the log starts anew when long."""
-        print(f"{namespace}: {line}", file=sys.stderr)
-        if os.fstat(2).st_size > LOG_LIMIT_OCTETS:
-            os.ftruncate(2, 0)
+        self._log(f"{namespace}: {line}")
+
+    def _log(self, text: str) -> None:
+        # A full disk costs lines of the log, never the lab.
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
+            if os.fstat(2).st_size > LOG_LIMIT_OCTETS:
+                os.ftruncate(2, 0)
 
     def in_main_thread(self, call: Callable[[], None]) -> None:
         """Have `call` run by the main loop, which owns the selector."""
@@ -131,25 +141,51 @@ class Supervisor:
         assert self.world is not None
         self.world.model = model
         self.in_main_thread(self._rewatch)
-        self.directory.write_state(
-            {
-                "version": 1,
-                "protocol": PROTOCOL_VERSION,
-                "edgelab": __version__,
-                "name": self.directory.name,
-                "topology": model.name,
-                "started": self.world.started,
-                "realisation": self.world.realisation.name,
-                "nodes": len(model.nodes),
-                "circuits": [circuit.name for circuit in model.circuits],
-            }
-        )
+        try:
+            self.directory.write_state(
+                {
+                    "version": 1,
+                    "protocol": PROTOCOL_VERSION,
+                    "edgelab": __version__,
+                    "name": self.directory.name,
+                    "topology": model.name,
+                    "started": self.world.started,
+                    "realisation": self.world.realisation.name,
+                    "nodes": len(model.nodes),
+                    "circuits": [circuit.name for circuit in model.circuits],
+                }
+            )
+        except OSError as error:
+            # The lab is as it should be; only what `list` tells of it is not.
+            self.report(f"cannot store facts for `list`: {error}")
 
     def _accept(self, listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        self._serve(connection, first=False)
+
+    def _serve(self, connection: socket.socket, first: bool) -> None:
         from lab.requests import serve
 
-        connection, _ = listener.accept()
-        threading.Thread(target=serve, args=(self, Channel(connection), False), daemon=True).start()
+        channel = Channel(connection)
+        with self._channels_lock:
+            self._channels.add(channel)
+
+        def work() -> None:
+            try:
+                serve(self, channel, first)
+            finally:
+                with self._channels_lock:
+                    self._channels.discard(channel)
+                channel.close()
+
+        threading.Thread(target=work, daemon=True).start()
+
+    def _hang_up(self) -> None:
+        """Wake who waits for a client (perhaps an operator before `deploy --step`); answers still go out."""
+        with self._channels_lock:
+            for channel in self._channels:
+                with contextlib.suppress(OSError):
+                    channel.sock.shutdown(socket.SHUT_RD)
 
     def _run_calls(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -301,8 +337,20 @@ def main(directory: RunDirectory, netns_directory: Path, first: socket.socket) -
     try:
         gc.freeze()
         gc.enable()
+        _allow_many_descriptors()
         Supervisor(directory, netns_directory).run(first)
-    except Exception:  # noqa: BLE001 - the last guard of process 1
-        # The log is the only place left to tell.
-        traceback.print_exc()
-        directory.remove()
+    except Exception as error:  # noqa: BLE001 - the last guard of process 1
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+        # The log goes with the directory, so whoever started the lab must be told here.
+        words = f"the lab's supervisor failed: {type(error).__name__}: {error}"
+        with contextlib.suppress(ClosedError):
+            Channel(first).send({"ok": False, "error": error_to_json(EdgeError(words))})
+        directory.empty()
+
+
+def _allow_many_descriptors() -> None:
+    """A namespace with a BIRD takes seven descriptors: the usual limit of 1024 ends at 140 of them."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = DESCRIPTORS_MAX if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS_MAX)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -9,7 +9,7 @@
     program     the shipped BPF programs and their maps, loaded into the kernel
     attach      a program on a device: tcx, or clsact before kernel 6.6
     bpf         bpf(2) itself
-    rtnetlink   the few netlink messages that attach needs
+    clsact      the netlink messages of a clsact qdisc and its filters
     build_native  how the C extension is compiled
 
 Only `tagplane`, `counters` and `frames` are for the rest of the house.

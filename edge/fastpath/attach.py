@@ -7,16 +7,16 @@ sandbox's namespaces, which the kernel frees with the supervisor.
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import errno
 import os
-from collections.abc import Iterator
 from typing import Literal, Protocol
 
-from edge.fastpath import bpf
-from edge.fastpath.rtnetlink import CLSACT_EGRESS, CLSACT_INGRESS, Rtnetlink
-from edge.net.namespaces import CLONE_NEWNET, inside, setns, unshare
+from edge.fastpath import bpf, clsact
+from edge.net import messages as nl
+from edge.net.namespaces import inside
+from edge.net.netlink import Refusal, RouteSocket
+from edge.net.snapshot import Link, parse_link
 
 HookKind = Literal["auto", "tcx", "clsact"]
 
@@ -24,8 +24,8 @@ HookKind = Literal["auto", "tcx", "clsact"]
 class Direction(enum.Enum):
     """Which frames of a device a program sees: (tcx attach type, clsact parent)."""
 
-    INGRESS = (bpf.ATTACH_TCX_INGRESS, CLSACT_INGRESS)
-    EGRESS = (bpf.ATTACH_TCX_EGRESS, CLSACT_EGRESS)
+    INGRESS = (bpf.ATTACH_TCX_INGRESS, clsact.INGRESS)
+    EGRESS = (bpf.ATTACH_TCX_EGRESS, clsact.EGRESS)
 
 
 class Attachment(Protocol):
@@ -57,34 +57,43 @@ class TcxLink:
 class ClsactFilter:
     """An attachment by a qdisc and a filter; takes away the qdisc only if it brought it."""
 
-    def __init__(self, program: int, ifindex: int, direction: Direction) -> None:
-        self._netlink = Rtnetlink()
+    def __init__(self, program: int, ifindex: int, direction: Direction, netns_fd: int) -> None:
         self._ifindex, self._parent = ifindex, direction.value[1]
-        self._own_qdisc = False
+        self._program = bpf.program_id(program)
+        self._undo: list[nl.Request] = []
+        self._route = RouteSocket(netns_fd)
         try:
-            self._program = bpf.program_id(program)
-            self._own_qdisc = self._netlink.add_clsact(ifindex)
-            self._netlink.add_filter(ifindex, self._parent, program, "edge")
-        except OSError:
-            self._remove_qdisc()
-            self._netlink.close()
+            self._bring(program)
+        except BaseException:
+            self.close()
             raise
 
-    def _remove_qdisc(self) -> None:
-        if self._own_qdisc:
-            with contextlib.suppress(OSError):
-                self._netlink.delete_clsact(self._ifindex)
+    def _bring(self, program: int) -> None:
+        brought = self._carry_out(clsact.new_qdisc(self._ifindex))
+        if brought is None:
+            self._undo.append(clsact.delete_qdisc(self._ifindex))
+        elif brought.errno != errno.EEXIST:
+            raise brought.error()
+        refused = self._carry_out(clsact.new_filter(self._ifindex, self._parent, program, "edge"))
+        if refused is not None:
+            raise refused.error()
+        self._undo.insert(0, clsact.delete_filter(self._ifindex, self._parent))
+
+    def _carry_out(self, request: nl.Request) -> Refusal | None:
+        return self._route.transact([request])[0]
 
     def alive(self) -> bool:
         """True while the filter is there and runs our program."""
-        return self._netlink.filter_program(self._ifindex, self._parent) == self._program
+        answer = self._route.ask(clsact.get_filter(self._ifindex, self._parent))
+        return not isinstance(answer, Refusal) and clsact.parse_program(answer.payload) == self._program
 
     def close(self) -> None:
         """Take the filter off, and the qdisc when it is ours."""
-        with contextlib.suppress(OSError):
-            self._netlink.delete_filter(self._ifindex, self._parent)
-        self._remove_qdisc()
-        self._netlink.close()
+        try:
+            # Refused when the device, or what an operator took off by hand, is gone: nothing to do then.
+            self._route.transact(self._undo)
+        finally:
+            self._route.close()
 
 
 def attach(
@@ -95,43 +104,34 @@ def attach(
     `auto` tries tcx and falls back to clsact when the kernel does not know that link type (EINVAL; a
     tc program can also be refused with EOPNOTSUPP by kernels built without CONFIG_NET_XGRESS).
     """
-    with inside(netns_fd):
-        if kind == "clsact":
-            return ClsactFilter(program, ifindex, direction)
+    if kind != "clsact":
         try:
-            return TcxLink(program, ifindex, direction)
+            with inside(netns_fd):
+                return TcxLink(program, ifindex, direction)
         except OSError as error:
             if kind == "tcx" or error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
                 raise
-        return ClsactFilter(program, ifindex, direction)
+    return ClsactFilter(program, ifindex, direction, netns_fd)
 
 
 def far_mac(ifindex: int, netns_fd: int) -> bytes | None:
-    """MAC of a veth's other end if that is in another namespace, else None. Raises OSError."""
-    with inside(netns_fd):
-        netlink = Rtnetlink()
-    try:
-        return netlink.far_mac(ifindex)
-    finally:
-        netlink.close()
+    """MAC of a veth's other end if that is in another namespace, else None. Raises OSError.
 
-
-@contextlib.contextmanager
-def scratch_namespace() -> Iterator[int]:
-    """A descriptor of a nameless network namespace, gone after the block. Raises OSError.
-
-    Only its loopback exists, down, with ifindex 1. The calling thread is back home in the block.
+    The kernel names the other end's namespace by a number of its own (netnsid) and answers for a
+    device in there when asked with that number.
     """
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    route = RouteSocket(netns_fd)
     try:
-        unshare(CLONE_NEWNET)
-        try:
-            fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        finally:
-            setns(home)
+        near = _link(route, nl.get_link_at(ifindex))
+        if not near.link or near.link_netnsid is None:
+            return None
+        return nl.mac_octets(_link(route, nl.get_link_at(near.link, near.link_netnsid)).mac)
     finally:
-        os.close(home)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+        route.close()
+
+
+def _link(route: RouteSocket, request: nl.Request) -> Link:
+    answer = route.ask(request)
+    if isinstance(answer, Refusal):
+        raise answer.error()
+    return parse_link(answer.payload)

@@ -1,7 +1,7 @@
 """The tags of a frame that lies in memory, read by the C parser of csrc/frame.c.
 
 A raw socket hands a received frame over without its outermost tag and tells that tag apart, in
-PACKET_AUXDATA (facts: fastpath 1.7): give its control message to `aux_tag` and the result to
+PACKET_AUXDATA (facts: fastpath 1.7): give its control message to `parse_auxdata` and the tag found to
 `parse_tags`, or a tagged frame looks like an untagged one.
 """
 
@@ -20,9 +20,14 @@ PACKET_AUXDATA = 8
 AUXDATA_OCTETS = 20
 """Size of struct tpacket_auxdata in <linux/if_packet.h>."""
 
+_STATUS_CHECKSUM_NOT_READY = 0x08
 _STATUS_VLAN_VALID = 0x10
 _STATUS_VLAN_TPID_VALID = 0x40
 _AUXDATA = struct.Struct("=IIIHHHH")
+"""Status, length, captured length, offsets of MAC and network, TCI, TPID."""
+
+_TAG = struct.Struct("!HH")
+_ADDRESSES_OCTETS = 12
 
 
 class Verdict(enum.IntEnum):
@@ -55,6 +60,11 @@ class FrameTag:
     def tci(self) -> int:
         """The 16 bits after the TPID."""
         return self.pcp << 13 | self.dei << 12 | self.vid
+
+    @property
+    def octets(self) -> bytes:
+        """The 4 octets that stand in the frame."""
+        return _TAG.pack(self.tpid, self.tci)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +105,8 @@ def _native() -> Any:
 def parse_tags(frame: bytes | bytearray | memoryview, aux: FrameTag | None = None) -> ParsedFrame:
     """Read the tags of a frame that begins with its destination MAC address.
 
-    aux: the tag that the kernel kept apart, see `aux_tag`. Never reads beyond the bytes; what is missing
-    shows in `verdict`. Raises CapabilityError when the C extension is not built.
+    aux: the tag that the kernel kept apart, see `parse_auxdata`. Never reads beyond the bytes; what is
+    missing shows in `verdict`. Raises CapabilityError when the C extension is not built.
     """
     native = _native()
     out = native.ffi.new("struct edge_frame *")
@@ -107,11 +117,32 @@ def parse_tags(frame: bytes | bytearray | memoryview, aux: FrameTag | None = Non
     return ParsedFrame(tags, out.ethertype, out.payload, verdict)
 
 
-def aux_tag(auxdata: bytes) -> FrameTag | None:
-    """The outermost tag that the kernel took off, from the data of a PACKET_AUXDATA control message."""
-    if len(auxdata) < AUXDATA_OCTETS:
+@dataclass(frozen=True, slots=True)
+class Auxdata:
+    """What a packet socket tells beside a frame.
+
+    length: octets of the frame before it was cut to the reader's buffer, without `tag`. tag: the outermost
+    tag, which the kernel took off. partial_checksum: checksums are left to a network card.
+    """
+
+    length: int
+    tag: FrameTag | None
+    partial_checksum: bool
+
+
+def parse_auxdata(octets: bytes) -> Auxdata | None:
+    """Read the data of a PACKET_AUXDATA control message; None when it is too short to be one."""
+    if len(octets) < AUXDATA_OCTETS:
         return None
-    status, _length, _snapped, _mac, _network, tci, tpid = _AUXDATA.unpack_from(auxdata)
-    if not status & _STATUS_VLAN_VALID:
-        return None
-    return FrameTag.of_tci(tpid if status & _STATUS_VLAN_TPID_VALID else ETHERTYPE_DOT1Q, tci)
+    status, length, _snapped, _mac, _network, tci, tpid = _AUXDATA.unpack_from(octets)
+    tag = None
+    if status & _STATUS_VLAN_VALID:
+        tag = FrameTag.of_tci(tpid if status & _STATUS_VLAN_TPID_VALID else ETHERTYPE_DOT1Q, tci)
+    return Auxdata(length, tag, bool(status & _STATUS_CHECKSUM_NOT_READY))
+
+
+def restore_tag(data: bytes, tag: FrameTag | None) -> bytes:
+    """Put the tag that the kernel took off back behind the addresses, where it was on the wire."""
+    if tag is None or len(data) < _ADDRESSES_OCTETS:
+        return data
+    return data[:_ADDRESSES_OCTETS] + tag.octets + data[_ADDRESSES_OCTETS:]

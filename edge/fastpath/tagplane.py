@@ -48,6 +48,7 @@ from edge.fastpath.registry import (
     read_circuit,
     read_subinterface,
 )
+from edge.net.namespaces import scratch_namespace
 from edge.net.objects import Endpoint, Key, SubinterfaceTags, VirtualCircuit
 
 
@@ -83,7 +84,7 @@ class TagPlane:
         except CapabilityError as error:
             return error.missing
         try:
-            with hooks.scratch_namespace() as netns_fd:
+            with scratch_namespace() as netns_fd:
                 program = plane._kernel.programs["port_rx"]
                 hooks.attach(program, 1, Direction.INGRESS, netns_fd, hook).close()
         except OSError as error:

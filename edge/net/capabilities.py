@@ -1,7 +1,7 @@
 """What this machine can do, found out by trying; and which realisation of links and tags follows from it.
 
 Nothing is concluded from a version number: a device is made, a program is started. Everything happens in
-a scratch namespace of a thread of its own, which is gone when the probe returns.
+a scratch namespace, which is gone when the probe returns.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -157,54 +156,29 @@ def _right(name: str, effective: int, number: int) -> Capability:
     return Capability(name, ok, f"{name} {'held' if ok else 'not held'}", "" if ok else "run as root")
 
 
-def _in_thread(work: Callable[[], None]) -> Exception | None:
-    """Run `work` in a thread whose namespaces may be thrown away; what it raised."""
-    import threading
-
-    raised: list[Exception] = []
-
-    def run() -> None:
-        try:
-            work()
-        except (EdgeError, OSError) as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    return raised[0] if raised else None
-
-
 def _vlan_devices() -> tuple[Capability, Capability]:
     """Whether VLAN devices can be made for 802.1Q and 802.1ad tags."""
     from edge.net import messages as nl
-    from edge.net import namespaces as ns
+    from edge.net.namespaces import scratch_namespace
     from edge.net.netlink import Refusal, RouteSocket
 
-    results: list[Refusal | None] = []
-
-    def attempt() -> None:
-        ns.unshare(ns.CLONE_NEWNET)
-        fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
+    mac = "02:00:00:00:00:0%d"
+    end, other = (nl.DeviceSpec(f"probe{n}", 10 + n, 1500, mac % n) for n in (0, 1))
+    tagged = (nl.DeviceSpec(f"probe{n}", 10 + n, 1400, mac % n) for n in (2, 3))
+    requests = [nl.new_veth(end, other)]
+    requests += [
+        nl.new_vlan(device, end.index, 5, tpid)
+        for device, tpid in zip(tagged, (ETHERTYPE_DOT1Q, ETHERTYPE_DOT1AD), strict=True)
+    ]
+    results: list[Refusal | None]
+    try:
+        with scratch_namespace() as fd:
             route = RouteSocket(fd)
-        finally:
-            os.close(fd)
-        mac = "02:00:00:00:00:0%d"
-        end, other = (nl.DeviceSpec(f"probe{n}", 10 + n, 1500, mac % n) for n in (0, 1))
-        tagged = (nl.DeviceSpec(f"probe{n}", 10 + n, 1400, mac % n) for n in (2, 3))
-        requests = [nl.new_veth(end, other)]
-        requests += [
-            nl.new_vlan(device, end.index, 5, tpid)
-            for device, tpid in zip(tagged, (ETHERTYPE_DOT1Q, ETHERTYPE_DOT1AD), strict=True)
-        ]
         try:
-            results.extend(route.transact(requests)[1:])
+            results = route.transact(requests)[1:]
         finally:
             route.close()
-
-    error = _in_thread(attempt)
-    if error is not None:
+    except (EdgeError, OSError) as error:
         number = error.errno if isinstance(error, OSError) and error.errno else errno.EIO
         results = [Refusal(number), Refusal(number)]
     return _vlan("802.1Q devices", results[0]), _vlan("802.1ad devices", results[1])

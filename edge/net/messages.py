@@ -35,6 +35,7 @@ IFF_LOWER_UP = 0x10000
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER = 1, 3, 4, 5, 10
 IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
 IFLA_LINKINFO, IFLA_NET_NS_FD, IFLA_EXT_MASK, IFLA_LINK_NETNSID = 18, 28, 29, 37
+IFLA_TARGET_NETNSID = 46
 IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
 IFLA_VLAN_ID, IFLA_VLAN_PROTOCOL = 1, 5
 IFLA_MACVLAN_MODE = 1
@@ -103,11 +104,13 @@ def attribute(kind: int, value: bytes) -> bytes:
     return _RTATTR.pack(length, kind) + value + bytes(-length % 4)
 
 
-def _u32(kind: int, value: int) -> bytes:
+def u32(kind: int, value: int) -> bytes:
+    """An attribute that holds an unsigned number of 32 bits."""
     return struct.pack("=HHI", 8, kind, value)
 
 
-def _text(kind: int, value: str) -> bytes:
+def text(kind: int, value: str) -> bytes:
+    """An attribute that holds text, ended by a zero octet."""
     return attribute(kind, value.encode() + b"\0")
 
 
@@ -124,7 +127,7 @@ def _ifinfo(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
 
 
 def _shape(name: str, mtu: int, mac: str) -> bytes:
-    return _text(IFLA_IFNAME, name) + _u32(IFLA_MTU, mtu) + attribute(IFLA_ADDRESS, mac_octets(mac))
+    return text(IFLA_IFNAME, name) + u32(IFLA_MTU, mtu) + attribute(IFLA_ADDRESS, mac_octets(mac))
 
 
 def _linkinfo(kind: str, data: bytes) -> bytes:
@@ -155,7 +158,7 @@ class DeviceSpec:
     def attributes(self) -> bytes:
         """Name, MTU, MAC and namespace as attributes."""
         octets = _shape(self.name, self.mtu, self.mac)
-        return octets if self.netns_fd is None else octets + _u32(IFLA_NET_NS_FD, self.netns_fd)
+        return octets if self.netns_fd is None else octets + u32(IFLA_NET_NS_FD, self.netns_fd)
 
 
 def new_veth(a: DeviceSpec, b: DeviceSpec) -> Request:
@@ -164,23 +167,21 @@ def new_veth(a: DeviceSpec, b: DeviceSpec) -> Request:
     One queue a direction: the default of one for each processor only costs time to make, and a single
     queue keeps the order of frames.
     """
-    queues = _u32(IFLA_NUM_TX_QUEUES, 1) + _u32(IFLA_NUM_RX_QUEUES, 1)
+    queues = u32(IFLA_NUM_TX_QUEUES, 1) + u32(IFLA_NUM_RX_QUEUES, 1)
     peer = attribute(VETH_INFO_PEER, _ifinfo(b.index) + b.attributes() + queues)
     return _new_device(a.index, a.attributes() + queues + _linkinfo("veth", peer))
 
 
 def new_bridge(device: DeviceSpec) -> Request:
     """A learning bridge, down, without spanning tree and multicast snooping."""
-    data = _u32(IFLA_BR_STP_STATE, 0) + attribute(IFLA_BR_MCAST_SNOOPING, b"\0")
+    data = u32(IFLA_BR_STP_STATE, 0) + attribute(IFLA_BR_MCAST_SNOOPING, b"\0")
     return _new_device(device.index, device.attributes() + _linkinfo("bridge", data))
 
 
 def new_macvlan(device: DeviceSpec, lower: int) -> Request:
     """A macvlan on device index `lower`, mode source with an empty list: it hears nothing by itself."""
-    data = _u32(IFLA_MACVLAN_MODE, MACVLAN_MODE_SOURCE)
-    return _new_device(
-        device.index, device.attributes() + _u32(IFLA_LINK, lower) + _linkinfo("macvlan", data)
-    )
+    data = u32(IFLA_MACVLAN_MODE, MACVLAN_MODE_SOURCE)
+    return _new_device(device.index, device.attributes() + u32(IFLA_LINK, lower) + _linkinfo("macvlan", data))
 
 
 def new_vlan(device: DeviceSpec, lower: int, vid: int, tpid: int) -> Request:
@@ -188,7 +189,7 @@ def new_vlan(device: DeviceSpec, lower: int, vid: int, tpid: int) -> Request:
     data = attribute(IFLA_VLAN_ID, struct.pack("=H", vid)) + attribute(
         IFLA_VLAN_PROTOCOL, struct.pack("!H", tpid)
     )
-    return _new_device(device.index, device.attributes() + _u32(IFLA_LINK, lower) + _linkinfo("vlan", data))
+    return _new_device(device.index, device.attributes() + u32(IFLA_LINK, lower) + _linkinfo("vlan", data))
 
 
 def delete_device(index: int) -> Request:
@@ -203,7 +204,7 @@ def set_up(index: int, up: bool) -> Request:
 
 def set_mtu(index: int, mtu: int) -> Request:
     """Set the MTU of a device, in octets of payload."""
-    return Request(RTM_SETLINK, 0, _ifinfo(index) + _u32(IFLA_MTU, mtu))
+    return Request(RTM_SETLINK, 0, _ifinfo(index) + u32(IFLA_MTU, mtu))
 
 
 def set_mac(index: int, mac: str) -> Request:
@@ -213,7 +214,7 @@ def set_mac(index: int, mac: str) -> Request:
 
 def set_master(index: int, bridge: int) -> Request:
     """Make a device a port of the bridge with that index; 0 takes it out of its bridge."""
-    return Request(RTM_SETLINK, 0, _ifinfo(index) + _u32(IFLA_MASTER, bridge))
+    return Request(RTM_SETLINK, 0, _ifinfo(index) + u32(IFLA_MASTER, bridge))
 
 
 def _address(index: int, interface: Interface, flags: int) -> bytes:
@@ -280,13 +281,19 @@ def delete_route(destination: Network) -> Request:
 
 def get_link(name: str) -> Request:
     """Ask for one device by its name."""
-    mask = _u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)
-    return Request(RTM_GETLINK, 0, _ifinfo() + mask + _text(IFLA_IFNAME, name))
+    mask = u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)
+    return Request(RTM_GETLINK, 0, _ifinfo() + mask + text(IFLA_IFNAME, name))
+
+
+def get_link_at(index: int, netnsid: int | None = None) -> Request:
+    """Ask for one device by its index, in the namespace that the socket's own calls `netnsid` if given."""
+    where = b"" if netnsid is None else attribute(IFLA_TARGET_NETNSID, struct.pack("=i", netnsid))
+    return Request(RTM_GETLINK, 0, _ifinfo(index) + u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS) + where)
 
 
 def dump_links() -> Request:
     """Ask for all devices, without their counters."""
-    return Request(RTM_GETLINK, NLM_F_DUMP, _ifinfo() + _u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS))
+    return Request(RTM_GETLINK, NLM_F_DUMP, _ifinfo() + u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS))
 
 
 def dump_addresses() -> Request:
@@ -302,7 +309,7 @@ def dump_static_routes(version: int) -> Request:
 
 def get_netnsid(netns_fd: int) -> Request:
     """Ask by which number the socket's namespace knows the namespace of that descriptor."""
-    return Request(RTM_GETNSID, 0, struct.pack("=Bxxx", 0) + _u32(NETNSA_FD, netns_fd))
+    return Request(RTM_GETNSID, 0, struct.pack("=Bxxx", 0) + u32(NETNSA_FD, netns_fd))
 
 
 def parse_netnsid(payload: bytes) -> int:

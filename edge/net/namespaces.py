@@ -89,6 +89,32 @@ def inside(netns_fd: int) -> Iterator[None]:
         os.close(home)
 
 
+def create_nameless() -> int:
+    """An open descriptor of a new network namespace, which lives as long as somebody holds it.
+
+    Only its loopback exists, down, with index 1. Raises OSError when the kernel refuses.
+    """
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        unshare(CLONE_NEWNET)
+        try:
+            return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            setns(home)
+    finally:
+        os.close(home)
+
+
+@contextlib.contextmanager
+def scratch_namespace() -> Iterator[int]:
+    """A nameless network namespace by its descriptor, gone after the block. Raises OSError."""
+    fd = create_nameless()
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
 def create_named(name: str, directory: Path) -> int:
     """Make a network namespace, name it as `ip netns` does, and return an open descriptor of it.
 
@@ -98,20 +124,12 @@ def create_named(name: str, directory: Path) -> int:
     target = directory / name
     os.close(os.open(target, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
     try:
-        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        fd = create_nameless()
         try:
-            unshare(CLONE_NEWNET)
-            try:
-                fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    mount("/proc/thread-self/ns/net", target, "none", MS_BIND)
-                except OSError:
-                    os.close(fd)
-                    raise
-            finally:
-                setns(home)
-        finally:
-            os.close(home)
+            mount(f"/proc/thread-self/fd/{fd}", target, "none", MS_BIND)
+        except OSError:
+            os.close(fd)
+            raise
     except OSError:
         target.unlink()
         raise

@@ -42,6 +42,10 @@ class Refusal:
         text = os.strerror(self.errno)
         return f"{text} ({self.words})" if self.words else text
 
+    def error(self) -> OSError:
+        """The same as an exception of the class that belongs to its errno."""
+        return OSError(self.errno, str(self))
+
 
 class InterruptedDumpError(EdgeError):
     """The state changed again and again while it was read."""
@@ -129,7 +133,7 @@ class RouteSocket:
                 if message.kind == nl.NLMSG_ERROR:
                     refused = refusal(message)
                     if refused is not None:
-                        raise OSError(refused.errno, str(refused))
+                        raise refused.error()
                 else:
                     found.append(message)
 

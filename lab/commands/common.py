@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +18,8 @@ from lab import state
 from lab.model import LabModel, Node
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+DAY_S = 86_400
 
 
 def complete_lab(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -40,9 +44,38 @@ def complete_node(ctx: click.Context, parameter: click.Parameter, incomplete: st
 
 name_argument = click.argument("name", required=False, shell_complete=complete_lab, metavar="[NAME]")
 
+
+class NamedOption(click.Option):
+    """An option whose environment variable bears the option's own name: EDGELAB_LIST_FORMAT."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """The value of the variable, None when it is not set or empty."""
+        if ctx.auto_envvar_prefix is None:
+            return None
+        word = max(self.opts, key=len).lstrip("-").replace("-", "_").upper()
+        return os.environ.get(f"{ctx.auto_envvar_prefix}_{word}") or None
+
+
+class Seconds(click.FloatRange):
+    """A time of `least` seconds up to a day: longer, and infinity, is more than the kernel's timers take."""
+
+    name = "seconds"
+
+    def __init__(self, least: float) -> None:
+        super().__init__(min=least, max=DAY_S)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number. Fails as click does, with exit status 2."""
+        seconds: float = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return seconds
+
+
 format_option = click.option(
     "--format",
     "output",
+    cls=NamedOption,
     type=click.Choice(["table", "json"]),
     default="table",
     show_default=True,

@@ -11,7 +11,14 @@ import click
 
 from edge.errors import EXIT_CHECK_FAILED, EXIT_OK, UsageError
 from lab import state
-from lab.commands.common import complete_lab, format_option, print_json, topology_option
+from lab.commands.common import (
+    NamedOption,
+    Seconds,
+    complete_lab,
+    format_option,
+    print_json,
+    topology_option,
+)
 
 if TYPE_CHECKING:
     from edge.net.capabilities import Asked
@@ -36,7 +43,12 @@ if TYPE_CHECKING:
 )
 @click.option("--step", is_flag=True, help="Show each step and wait for Enter.")
 @click.option(
-    "--wait", default=15.0, show_default=True, metavar="SECONDS", help="Longest wait for all BGP sessions."
+    "--wait",
+    default=15.0,
+    show_default=True,
+    metavar="SECONDS",
+    type=Seconds(0),
+    help="Longest wait for all BGP sessions.",
 )
 @click.option("--no-wait", is_flag=True, help="Do not wait for BGP.")
 @format_option
@@ -111,13 +123,13 @@ def _tell(done: dict[str, object], nodes: int, no_wait: bool) -> None:
 
 @click.command(epilog="\b\nExamples:\n  edgelab destroy contoso\n  edgelab destroy --all")
 @click.argument("name", required=False, shell_complete=complete_lab)
-@click.option("--all", "everything", is_flag=True, help="Every lab of this user.")
+@click.option("--all", "everything", cls=NamedOption, is_flag=True, help="Every lab of this user.")
 def destroy_command(name: str | None, everything: bool) -> None:
     """Take a lab away: processes, namespaces, links, files. Doing it twice is fine.
 
     Needs no topology file; NAME may be left out when one lab runs.
     """
-    from lab.client import Client
+    from lab.client import STOP_DEADLINE_S, meet
 
     if everything and name:
         raise click.UsageError("either a NAME or --all")
@@ -129,13 +141,13 @@ def destroy_command(name: str | None, everything: bool) -> None:
         found = (state.find(None),) if running else found
     gone = 0
     for lab in found:
-        was_running = lab.running()
-        if was_running:
-            with Client(lab) as client:
+        client = meet(lab, STOP_DEADLINE_S)
+        if client is not None:
+            with client:
                 client.stop()
             click.echo(f"lab {lab.name} is gone")
             gone += 1
-        lab.remove()
+        lab.clear()
     if not gone:
         click.echo(f"no lab {name} is running" if name else "no lab is running")
 

@@ -13,7 +13,14 @@ import click
 from edge.errors import EXIT_CHECK_FAILED, EXIT_OK, UsageError
 from lab import state
 from lab.checks.result import CheckResult, title
-from lab.commands.common import complete_node, format_option, name_argument, split_lab
+from lab.commands.common import (
+    NamedOption,
+    Seconds,
+    complete_node,
+    format_option,
+    name_argument,
+    split_lab,
+)
 from lab.model import Check
 
 
@@ -42,7 +49,7 @@ class _Live:
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(0.1),
     help="How long each check may take to come true.",
 )
 @click.option(
@@ -83,11 +90,17 @@ def check_command(name: str | None, deadline: float, junit: Path | None, output:
     "  edgelab capture contoso ce1 -c 100 -w ce1.pcapng     all devices of a node"
 )
 @click.argument("words", nargs=-1, required=True, metavar="[NAME] WHERE", shell_complete=complete_node)
-@click.option("-w", "--write", "path", default="-", metavar="FILE", help="pcapng file; - is standard output.")
-@click.option("-c", "--count", type=click.IntRange(min=1), help="End after so many frames.")
 @click.option(
-    "-d", "--duration", type=click.FloatRange(min=0.1), metavar="SECONDS", help="End after so long."
+    "-w",
+    "--write",
+    "path",
+    cls=NamedOption,
+    default="-",
+    metavar="FILE",
+    help="pcapng file; - is standard output.",
 )
+@click.option("-c", "--count", type=click.IntRange(min=1), help="End after so many frames.")
+@click.option("-d", "--duration", type=Seconds(0.1), metavar="SECONDS", help="End after so long.")
 @click.option(
     "-s", "--snaplen", type=click.IntRange(64, 262144), default=262144, show_default=True, metavar="OCTETS"
 )

@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from edge.fastpath.attach import scratch_namespace
 from edge.fastpath.tagplane import TagPlane
 from edge.model import Tag, TagStack
-from edge.net.namespaces import inside
+from edge.net.namespaces import inside, scratch_namespace
 from edge.net.objects import Endpoint, SubinterfaceTags, VirtualCircuit
 
 SOL_PACKET, PACKET_AUXDATA = 263, 8

@@ -1,4 +1,4 @@
-"""The tag parser in C against an oracle in Python, on frames of every shape and length."""
+"""Frames in memory: the tag parser in C against an oracle in Python, and tags kept apart in metadata."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.fastpath.frames import FrameTag, ParsedFrame, Verdict, aux_tag, parse_tags
+from edge.fastpath.frames import (
+    Auxdata,
+    FrameTag,
+    ParsedFrame,
+    Verdict,
+    parse_auxdata,
+    parse_tags,
+    restore_tag,
+)
 from edge.model import Tag
 
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
@@ -97,10 +105,29 @@ def test_the_tag_in_auxdata_is_found() -> None:
     def auxdata(status: int, tci: int, tpid: int) -> bytes:
         return struct.pack("=IIIHHHH", status, 60, 60, 0, 14, tci, tpid)
 
-    assert aux_tag(auxdata(0x1 | 0x10 | 0x40, 0x6003, 0x88A8)) == FrameTag(0x88A8, 3, pcp=3)
-    assert aux_tag(auxdata(0x1 | 0x10, 100, 0)) == FrameTag(0x8100, 100)
-    assert aux_tag(auxdata(0x1, 0, 0)) is None
-    assert aux_tag(b"short") is None
+    def tag(status: int, tci: int, tpid: int) -> FrameTag | None:
+        found = parse_auxdata(auxdata(status, tci, tpid))
+        assert found is not None
+        return found.tag
+
+    assert tag(0x1 | 0x10 | 0x40, 0x6003, 0x88A8) == FrameTag(0x88A8, 3, pcp=3)
+    assert tag(0x1 | 0x10, 100, 0) == FrameTag(0x8100, 100)
+    assert tag(0x1, 0, 0) is None
+    assert parse_auxdata(auxdata(0x1 | 0x8, 0, 0)) == Auxdata(60, None, partial_checksum=True)
+    assert parse_auxdata(b"short") is None
+
+
+@given(st.lists(frame_tags, min_size=1, max_size=8), ethertypes, st.binary(max_size=20))
+def test_a_tag_kept_apart_goes_back_where_it_stood(
+    tags: list[FrameTag], ethertype: int, payload: bytes
+) -> None:
+    assert restore_tag(build(tags[1:], ethertype, payload), tags[0]) == build(tags, ethertype, payload)
+
+
+def test_a_frame_without_a_tag_or_without_room_for_one_stays_as_it_is() -> None:
+    frame = build([], 0x0800, b"payload")
+    assert restore_tag(frame, None) == frame
+    assert restore_tag(frame[:11], FrameTag(0x8100, 3)) == frame[:11]
 
 
 HARNESS = r"""

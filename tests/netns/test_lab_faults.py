@@ -178,7 +178,7 @@ def test_default_and_private_routes_are_refused_on_microsoft_peering_and_default
     labs.ok("deploy", "-t", str(CONTOSO))
     conf = labs.directory / "contoso" / "bird"
     control = next(conf.glob("ce1*.ctl"), None) or next(path for path in conf.iterdir() if "ce1" in path.name)
-    # The customer's own mistake, made on his router: BIRD announces a default and a private route everywhere.
+    # The customer's own mistake, made on his router: a default and a private route go out by every session.
     text = next(path for path in conf.iterdir() if path.name.startswith("ce1") and path.suffix == ".conf")
     original = text.read_text()
     changed = re.sub(
@@ -186,7 +186,9 @@ def test_default_and_private_routes_are_refused_on_microsoft_peering_and_default
         r"\1\n  route 0.0.0.0/0 blackhole;\n  route 10.77.0.0/16 blackhole;",
         original,
     )
-    assert changed != original
+    changed = re.sub(r'"originated4" && net ~ \[[^]]*\]', '"originated4"', changed)
+    assert changed.count("0.0.0.0/0 blackhole") == 1
+    assert changed.count('"originated4" && net') == 0
     text.write_text(changed)
     labs.inside("contoso", "ce1", "birdc", "-s", str(control.with_suffix(".ctl")), "configure")
     until(

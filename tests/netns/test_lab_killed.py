@@ -93,9 +93,11 @@ def wait_gone(labs: Labs) -> None:
     import fcntl
 
     lock = labs.directory / "contoso" / "lock"
-    if not lock.exists():
+    try:
+        held = lock.open()
+    except FileNotFoundError:
         return
-    with lock.open() as held:
+    with held:
         for _ in range(400):
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -101,6 +101,33 @@ def test_what_someone_breaks_by_hand_is_seen_and_mended_by_the_next_deploy(labs:
     assert labs.json("check")["failed"] == 0
 
 
+def test_a_change_broken_off_at_any_step_returns_the_lab_to_what_it_was(labs: Labs) -> None:
+    document = contoso()
+    before = labs.file(document, "before.edge.yml")
+    labs.ok("deploy", "-t", str(before))
+    began = time.monotonic()
+    sessions = uptimes(labs)
+    document["sites"]["hq"]["hosts"]["pc2"] = "10.1.0.20"
+    document["circuits"]["ams"]["bandwidth"] = "1G"
+    document["circuits"]["ams"]["peerings"]["private"]["vlan"] = 110
+    del document["vnets"]["hub"]["hosts"]["vm1"]
+    after = labs.file(document, "after.edge.yml")
+    plan = json.loads(labs.ok("deploy", "-t", str(after), "--dry-run", "--format", "json"))
+    steps = len(plan["steps"])
+    assert steps > 20
+    for taken in {1, 2, steps // 3, steps // 2, steps - 1}:
+        done = labs.run("deploy", "-t", str(after), "--step", "--no-wait", input="\n" * taken)
+        assert done.returncode == 4, done.stderr
+        assert "going back to what it was" in done.stderr
+        left = json.loads(labs.ok("deploy", "-t", str(before), "--dry-run", "--format", "json"))
+        assert left["steps"] == [], f"broken off after {taken} steps"
+    untouched = {
+        key: value for key, value in sessions.items() if "private" not in key[0] and key[0][:2] != "ce"
+    }
+    assert len(untouched) >= 6
+    assert_undisturbed(untouched, uptimes(labs), time.monotonic() - began)
+
+
 def test_two_labs_of_one_topology_run_side_by_side_under_two_names(labs: Labs) -> None:
     labs.ok("deploy", "-t", str(CONTOSO))
     labs.ok("deploy", "-t", str(CONTOSO), "--name", "second")

@@ -1,4 +1,4 @@
-"""The engine: order, undo in reverse, gates, cancellation."""
+"""The engine: order, gates, cancellation; and settling what is left to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from edge.errors import EdgeError, KernelError
 from edge.net.objects import Change, KernelObject, Namespace, Sysctl
-from lab.engine import CancelledError, Engine
+from lab.engine import CancelledError, Engine, settle
 from lab.plan import Stage, Step, diff
 
 A, B = Namespace("a"), Namespace("b")
@@ -18,11 +18,10 @@ OBJECTS = [A, B, Sysctl("a", "net/ipv4/ip_forward", "1"), Sysctl("b", "net/ipv4/
 class Machine:
     """A kernel in memory that can refuse one object."""
 
-    def __init__(self, refuse: KernelObject | None = None, refuse_removal: bool = False) -> None:
+    def __init__(self, refuse: KernelObject | None = None) -> None:
         self.state: set[KernelObject] = set()
         self.batches: list[tuple[Change, ...]] = []
         self.refuse = refuse
-        self.refuse_removal = refuse_removal
 
     def apply(self, changes: Sequence[Change]) -> list[EdgeError | None]:
         self.batches.append(tuple(changes))
@@ -31,8 +30,6 @@ class Machine:
     def _one(self, change: Change) -> EdgeError | None:
         if change.after is not None and change.after == self.refuse:
             return KernelError(str(change.after), 1, "refused")
-        if change.after is None and self.refuse_removal:
-            return KernelError(str(change.before), 16, "busy")
         if change.before is not None:
             self.state.remove(change.before)
         if change.after is not None:
@@ -50,12 +47,6 @@ class Notes:
     def stage_finished(self, stage: Stage) -> None:
         self.lines.append(f"end {stage.title}")
 
-    def undoing(self, steps: int, reason: str) -> None:
-        self.lines.append(f"undo {steps}: {reason}")
-
-    def undo_failed(self, change: Change, error: EdgeError) -> None:
-        self.lines.append(f"stuck {change}: {error}")
-
 
 def test_stages_run_in_order_each_as_one_batch() -> None:
     machine, notes = Machine(), Notes()
@@ -70,36 +61,47 @@ def test_stages_run_in_order_each_as_one_batch() -> None:
     ]
 
 
-def test_an_error_takes_back_everything_done_also_what_stood_beside_it() -> None:
-    machine, notes = Machine(refuse=OBJECTS[3]), Notes()
+def test_the_first_error_stops_the_run_and_is_raised() -> None:
+    machine, notes = Machine(refuse=OBJECTS[1]), Notes()
     with pytest.raises(KernelError, match="refused"):
         Engine(machine.apply, [notes]).run(diff(OBJECTS, []))
-    assert machine.state == set()
-    assert notes.lines[-1].startswith("undo 3: b: net/ipv4/ip_forward = 1: refused")
+    assert machine.state == {A}
+    assert notes.lines == ["start namespaces 1/4"]
 
 
-def test_without_undo_what_was_made_is_left_to_the_end_of_its_sandbox() -> None:
-    machine, notes = Machine(refuse=OBJECTS[3]), Notes()
-    with pytest.raises(KernelError, match="refused"):
-        Engine(machine.apply, [notes]).run(diff(OBJECTS, []), undo=False)
-    assert machine.state == set(OBJECTS[:3])
-    assert not any(line.startswith("undo") for line in notes.lines)
-
-
-def test_undo_returns_a_changed_object_to_what_it_was() -> None:
+def test_settle_returns_a_half_done_machine_to_what_it_was() -> None:
     old = Sysctl("a", "net/ipv4/ip_forward", "0")
     machine = Machine(refuse=OBJECTS[3])
-    machine.state = {A, B, old}
+    machine.state = {A, old}
     with pytest.raises(KernelError):
         Engine(machine.apply).run(diff(OBJECTS, machine.state))
-    assert machine.state == {A, B, old}
+    assert machine.state == {A, B, OBJECTS[2]}
+    assert settle(lambda: diff([A, old], machine.state), machine.apply) == []
+    assert machine.state == {A, old}
 
 
-def test_an_undo_that_fails_is_told_and_the_first_error_stays_the_reason() -> None:
-    machine, notes = Machine(refuse=OBJECTS[2], refuse_removal=True), Notes()
-    with pytest.raises(KernelError, match="refused"):
-        Engine(machine.apply, [notes]).run(diff(OBJECTS, []))
-    assert sum(line.startswith("stuck delete") for line in notes.lines) == 3
+def test_settle_makes_the_plan_again_for_what_a_step_took_along() -> None:
+    machine = Machine()
+    machine.state = {A}
+    lossy = [True]
+
+    def apply(changes: Sequence[Change]) -> list[EdgeError | None]:
+        results = machine.apply(changes)
+        if any(change.subject == B for change in changes) and lossy.pop():
+            machine.state.discard(A)
+        lossy.append(False)
+        return results
+
+    assert settle(lambda: diff([A, B], machine.state), apply) == []
+    assert machine.state == {A, B}
+
+
+def test_settle_does_what_it_can_and_tells_what_is_left_with_the_reason() -> None:
+    machine = Machine(refuse=B)
+    assert settle(lambda: diff([A, B], machine.state), machine.apply) == [
+        "create namespace b: namespace b: refused"
+    ]
+    assert machine.state == {A}
 
 
 def test_a_gate_sees_every_step_and_may_stop_the_run() -> None:
@@ -114,11 +116,11 @@ def test_a_gate_sees_every_step_and_may_stop_the_run() -> None:
     with pytest.raises(CancelledError):
         Engine(machine.apply, gate=gate).run(diff(OBJECTS, []))
     assert seen == [1, 2, 3]
-    assert machine.state == set()
+    assert machine.state == {A, B}
 
 
 def test_a_client_that_has_gone_stops_the_run_between_stages() -> None:
     machine = Machine()
     with pytest.raises(CancelledError):
         Engine(machine.apply, cancelled=lambda: len(machine.batches) > 0).run(diff(OBJECTS, []))
-    assert machine.state == set()
+    assert machine.state == {A, B}

@@ -8,7 +8,8 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrHopByHop
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
-from lab.frames import FrameTag, summarize
+from edge.fastpath.frames import FrameTag
+from lab.frames import summarize
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_a_frame_is_labelled_by_tags_and_protocol(packet: Packet, text: str) -> 
 
 def test_priority_and_ethertype_of_tags_are_kept() -> None:
     frame = bytes(Ether() / Dot1AD(vlan=3, prio=5) / Dot1Q(vlan=4095) / ARP())
-    assert summarize(frame).tags == (FrameTag(0x88A8, 5, 3), FrameTag(0x8100, 0, 4095))
+    assert summarize(frame).tags == (FrameTag(0x88A8, 3, pcp=5), FrameTag(0x8100, 4095))
 
 
 @given(st.lists(st.integers(0, 4095), max_size=8), st.integers(0, 80))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import threading
 
 import pytest
 
@@ -71,3 +73,45 @@ def test_state_is_read_back_and_broken_state_is_empty() -> None:
         assert directory.read_state() == {}
         directory.remove()
         assert not os.path.exists(directory.path)
+
+
+def test_two_who_look_at_the_same_moment_do_not_take_each_other_for_a_lab() -> None:
+    with state.claim("x") as (directory, _):
+        pass
+    with directory.lock.open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        assert not directory.running()
+        assert state.running_labs() == ()
+
+
+def test_a_claim_outlasts_someone_who_only_looks() -> None:
+    with state.claim("x") as (directory, _):
+        pass
+    with directory.lock.open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        soon = threading.Timer(0.05, fcntl.flock, (looking, fcntl.LOCK_UN))
+        soon.start()
+        with state.claim("x"):
+            assert directory.running()
+        soon.join()
+
+
+def test_clearing_takes_debris_and_leaves_a_lab_in_use_alone() -> None:
+    with state.claim("x") as (directory, _):
+        directory.write_state({"version": 1})
+        directory.clear()
+        assert directory.read_state() == {"version": 1}
+        directory.empty()
+        assert sorted(path.name for path in directory.path.iterdir()) == ["lock"]
+        assert directory.running()
+    directory.clear()
+    assert not directory.path.parent.exists()
+    directory.clear()
+
+
+def test_a_path_too_long_for_sockets_is_refused_before_anything_is_made(tmp_path, monkeypatch) -> None:
+    base = tmp_path / ("d" * 100)
+    monkeypatch.setenv("EDGELAB_DIR", str(base))
+    with pytest.raises(UsageError, match="too long .* EDGELAB_DIR"), state.claim("x"):
+        pass
+    assert not base.exists()

@@ -1,0 +1,79 @@
+"""Messages for a clsact qdisc and the BPF filters on it, used where tcx is missing (before kernel 6.6). Pure.
+
+Layouts: <linux/rtnetlink.h> (struct tcmsg), <linux/pkt_sched.h>, <linux/pkt_cls.h>.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+
+from edge.net import messages as nl
+
+RTM_NEWQDISC, RTM_DELQDISC = 36, 37
+RTM_NEWTFILTER, RTM_DELTFILTER, RTM_GETTFILTER = 44, 45, 46
+
+INGRESS, EGRESS = 0xFFFFFFF2, 0xFFFFFFF3
+"""Parents of filters: which frames of the device they see."""
+
+_QDISC_HANDLE, _QDISC_PARENT = 0xFFFF0000, 0xFFFFFFF1
+
+TCA_KIND, TCA_OPTIONS = 1, 2
+TCA_BPF_FD, TCA_BPF_NAME, TCA_BPF_FLAGS, TCA_BPF_ID = 6, 7, 8, 11
+TCA_BPF_FLAG_ACT_DIRECT = 1
+
+FILTER_PRIORITY = 0xED6E
+"""Our filters' priority: out of the way of those that an operator adds by hand."""
+
+_FILTER_HANDLE = 1
+_FILTER_INFO = FILTER_PRIORITY << 16 | socket.htons(0x0003)
+"""Priority, and the protocol in network order: ETH_P_ALL."""
+
+_TCMSG = struct.Struct("=B3xiIII")
+
+
+def new_qdisc(ifindex: int) -> nl.Request:
+    """Give a device its clsact qdisc; refused with EEXIST when it has one."""
+    return nl.Request(RTM_NEWQDISC, nl.NLM_F_CREATE | nl.NLM_F_EXCL, _qdisc(ifindex))
+
+
+def delete_qdisc(ifindex: int) -> nl.Request:
+    """Take the clsact qdisc and all its filters off a device."""
+    return nl.Request(RTM_DELQDISC, 0, _qdisc(ifindex))
+
+
+def new_filter(ifindex: int, parent: int, program: int, name: str) -> nl.Request:
+    """Run the BPF program of that descriptor for every frame at `parent`; its verdict is the filter's."""
+    options = (
+        nl.u32(TCA_BPF_FD, program)
+        + nl.text(TCA_BPF_NAME, name)
+        + nl.u32(TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT)
+    )
+    payload = _filter(ifindex, parent) + nl.attribute(TCA_OPTIONS | nl.NESTED, options)
+    return nl.Request(RTM_NEWTFILTER, nl.NLM_F_CREATE | nl.NLM_F_EXCL, payload)
+
+
+def delete_filter(ifindex: int, parent: int) -> nl.Request:
+    """Take our filter off."""
+    return nl.Request(RTM_DELTFILTER, 0, _filter(ifindex, parent))
+
+
+def get_filter(ifindex: int, parent: int) -> nl.Request:
+    """Ask for our filter."""
+    return nl.Request(RTM_GETTFILTER, 0, _filter(ifindex, parent))
+
+
+def parse_program(payload: bytes) -> int | None:
+    """The id of the program that the filter of an answer to `get_filter` runs, None when it runs none."""
+    options = nl.attributes(payload, _TCMSG.size).get(TCA_OPTIONS, b"")
+    number = nl.attributes(options).get(TCA_BPF_ID)
+    return int.from_bytes(number, sys.byteorder) if number else None
+
+
+def _qdisc(ifindex: int) -> bytes:
+    return _TCMSG.pack(0, ifindex, _QDISC_HANDLE, _QDISC_PARENT, 0) + nl.text(TCA_KIND, "clsact")
+
+
+def _filter(ifindex: int, parent: int) -> bytes:
+    return _TCMSG.pack(0, ifindex, _FILTER_HANDLE, parent, _FILTER_INFO) + nl.text(TCA_KIND, "bpf")

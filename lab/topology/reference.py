@@ -1,0 +1,306 @@
+"""The reference of the topology file, from its JSON Schema: `python -m lab.topology.reference docs/topology.md`.
+
+A page has a hand-written part, then MARKER, then one table for each object of the schema. The example of
+each key is its value in EXAMPLE, one valid file that has every key. Pure but for `main`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edge.errors import EXIT_BAD_INPUT, EXIT_OK, EdgeError, UsageError
+
+MARKER = "<!-- From here on generated: python -m lab.topology.reference docs/topology.md -->"
+
+LONGEST_CHOICE = 12
+"""Most values that a table names; a longer choice is a list of its own at the end."""
+
+LONGEST_EXAMPLE = 90
+"""Most characters of an example in a table; longer ones are told by their parts and by EXAMPLE itself."""
+
+EXAMPLE = """\
+name: every-key
+strict: false                      # as when left out
+
+circuits:
+  ams:
+    model: cloud-exchange
+    managed: layer2
+    provider: Equinix
+    location: Amsterdam
+    sku: {tier: premium, family: metered}
+    bandwidth: 200M
+    handoff: {encapsulation: qinq, s_tag: 3, outer_ethertype: "0x88a8"}
+    peerings:
+      private:
+        vlan: 100
+        peer_asn: 65010
+        subnet: 192.168.15.0/29
+        ipv6: {subnet: "fd00:15::/125"}
+        shared_key: s3cret
+        bfd: true
+        timers: {keepalive: 10, hold: 30}
+      microsoft:
+        vlan: 200
+        peer_asn: 64496
+        subnet: [198.51.100.0/30, 198.51.100.4/30]
+        ipv6: {subnet: ["2001:db8:15::/126", "2001:db8:15::4/126"]}
+        shared_key: s3cret
+        bfd: false
+        timers: {keepalive: 60, hold: 180}
+        advertised_public_prefixes: [203.0.113.0/28]
+        route_filter: [teams, exchange, "12076:51002"]
+
+sites:
+  hq:
+    edges: [ce1, ce2]
+    lan: [10.1.0.0/16, "fd00:1::/64"]
+    hosts: {pc1: [10.1.0.10, "fd00:1::10"], pc2: 10.1.0.11}
+    circuits: [ams]
+    internet: true
+    announce:
+      - 10.9.0.0/16
+      - {prefix: 10.64.0.0/10, count: 100, length: 28}
+    overrides:
+      - {edge: ce1, circuit: ams, peering: private, connection: primary, shared_key: wr0ng}
+      - {edge: ce2, circuit: ams, peering: microsoft, vlan: 201, s_tag: 4, peer_asn: 64497, bfd: false}
+
+vnets:
+  hub:
+    region: westeurope
+    address_space: [10.50.0.0/16, "fd00:50::/48"]
+    gateway: ErGw1AZ
+    gateway_subnet: [10.50.255.0/26, "fd00:50:0:ffff::/64"]
+    connections:
+      - {circuit: ams, weight: 100}
+    hosts: {vm1: [10.50.1.4, "fd00:50:0:1::4"]}
+
+internet:
+  hosts: {dns: 192.0.2.53, cdn: 192.0.2.80}
+
+checks:
+  - {ping: [pc1, vm1], family: 6, count: 5}
+  - {path: [pc1, vm1], via: ams, peering: private, hop: ce2, family: 4, protocol: icmp}
+  - {path: [pc1, dns], via: internet, protocol: udp, port: 53}
+  - {sessions: ams, peering: private, connection: primary, state: down}
+  - {route: [ce2, 10.50.0.0/16], present: true, as_path: [12076], communities: []}
+  - {route: [ce1, 52.112.0.0/14], communities: ["12076:5030"]}
+  - {frame: ams-primary, tags: [3, 100], protocol: arp}
+"""
+
+Schema = dict[str, Any]
+Examples = dict[tuple[str, str], object]
+"""(object, key) -> a value that the key has in the example."""
+
+
+def render(schema: Schema, document: dict[str, Any]) -> str:
+    """The tables, as Markdown. `document` is a topology as plain data that gives the examples."""
+    examples: Examples = {}
+    _collect(schema, schema, document, examples)
+    objects = dict.fromkeys(name for name, _ in _places(schema))
+    choices: dict[str, list[str]] = {}
+    sections = [_section(schema, name, examples, choices) for name in objects]
+    for title, values in choices.items():
+        sections.append(f"### {title}\n\n{', '.join(values)}\n")
+    return "\n".join(sections)
+
+
+def refresh(page: str, schema: Schema, document: dict[str, Any]) -> str:
+    """The page with everything behind MARKER made anew. Raises ValueError when it has no MARKER."""
+    head, marker, _ = page.partition(MARKER)
+    if not marker:
+        raise ValueError(f"the page has no line {MARKER}; write it where the reference shall begin")
+    return f"{head}{MARKER}\n\n{_ALL_KEYS}{render(schema, document)}"
+
+
+_ALL_KEYS = f"""\
+## A file that has every key
+
+```yaml
+{EXAMPLE}```
+
+## Every key
+
+A key without a default must be there. *none* means that leaving the key out differs from every value.
+Unknown keys are refused. "X or list of X": a list of one may be written as its element, `lan: 10.1.0.0/16`.
+
+"""
+
+
+def missing_examples(schema: Schema, document: dict[str, Any]) -> list[str]:
+    """Keys (`Object.key`) for which the document has no value."""
+    examples: Examples = {}
+    _collect(schema, schema, document, examples)
+    names = dict.fromkeys(name for name, _ in _places(schema))
+    return [
+        f"{name}.{key}"
+        for name in names
+        for key in _object(schema, name)["properties"]
+        if (name, key) not in examples
+    ]
+
+
+def _object(schema: Schema, name: str) -> Schema:
+    found: Schema = schema if name == "Topology" else schema["$defs"][name]
+    return found
+
+
+def _name(part: Schema) -> str:
+    """The name of the object that a part of the schema refers to, or nothing."""
+    return str(part.get("$ref", "")).rpartition("/")[2]
+
+
+def _inner(part: Schema) -> Iterator[tuple[str, Schema]]:
+    """What a value may hold: (how it is written behind the key, the schema of that)."""
+    for option in (*part.get("anyOf", ()), *part.get("oneOf", ())):
+        yield from _inner(option)
+    if "$ref" in part:
+        yield "", part
+    for value in part.get("patternProperties", {}).values():
+        for written, inner in _inner(value):
+            yield f".NAME{written}", inner
+    if isinstance(part.get("items"), dict):
+        for written, inner in _inner(part["items"]):
+            yield f"[]{written}", inner
+
+
+def _places(schema: Schema, name: str = "Topology", at: str = "") -> Iterator[tuple[str, str]]:
+    """Every object with its place in a file (`circuits.NAME.sku`), from the top down, in the file's order."""
+    yield name, at
+    for key, part in _object(schema, name)["properties"].items():
+        for written, inner in _inner(part):
+            yield from _places(schema, _name(inner), f"{at}.{key}{written}".lstrip("."))
+
+
+def _collect(schema: Schema, part: Schema, value: object, found: Examples) -> None:
+    """Note the values of all keys at and below `value`; of several the first one that says something."""
+    if "$ref" in part:
+        _collect(schema, _object(schema, _name(part)), value, found)
+    elif isinstance(value, dict) and "properties" in part:
+        name = "Topology" if part is schema else part["title"]
+        for key, inner in part["properties"].items():
+            if key in value:
+                found[name, key] = found.get((name, key)) or value[key]
+                _collect(schema, inner, value[key], found)
+    elif isinstance(value, dict) and "patternProperties" in part:
+        for inner in part["patternProperties"].values():
+            for one in value.values():
+                _collect(schema, inner, one, found)
+    elif isinstance(value, list) and isinstance(part.get("items"), dict):
+        for one in value:
+            _collect(schema, part["items"], one, found)
+    for option in (*part.get("anyOf", ()), *part.get("oneOf", ())):
+        target = _object(schema, _name(option)) if "$ref" in option else option
+        if not isinstance(value, dict) or set(target.get("required", ())) <= set(value):
+            _collect(schema, option, value, found)
+
+
+def _title(name: str) -> str:
+    """`MicrosoftPeering` -> `Microsoft peering`, `PingCheckSpec` -> `Ping check`."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.removesuffix("Spec"))
+    return words[0] + words[1:].lower()
+
+
+def _link(name: str) -> str:
+    return f"[{_title(name)}](#{_title(name).lower().replace(' ', '-')})"
+
+
+def _section(schema: Schema, name: str, examples: Examples, choices: dict[str, list[str]]) -> str:
+    part = _object(schema, name)
+    places = [f"`{at}`" for found, at in _places(schema) if found == name and at]
+    lines = [
+        f"### {_title(name)}\n",
+        (f"At {', '.join(places)}. " if places else "") + part["description"] + "\n",
+        "| key | type | default | meaning | example |",
+        "|---|---|---|---|---|",
+    ]
+    for key, value in part["properties"].items():
+        default = "" if key in part.get("required", ()) else _default(schema, value)
+        example = _flow(examples[name, key]) if (name, key) in examples else ""
+        shown = f"`{example}`" if 0 < len(example) <= LONGEST_EXAMPLE else ""
+        kind = _type(value, choices)
+        meaning = str(value["description"]).replace("|", "\\|")
+        lines.append(f"| `{key}` | {kind} | {default} | {meaning} | {shown} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(schema: Schema, part: Schema) -> str:
+    if part.get("default") is not None:
+        return f"`{_flow(part['default'])}`"
+    if "$ref" in part:
+        return "made by the lab" if _object(schema, _name(part)).get("required") else "those of its keys"
+    if "default" in part:
+        return "*none*"
+    return "`[]`" if part["type"] == "array" else "`{}`"
+
+
+def _type(part: Schema, choices: dict[str, list[str]]) -> str:
+    """What may stand there, with its limits."""
+    if "$ref" in part:
+        return _link(_name(part))
+    if "const" in part:
+        return f"`{part['const']}`"
+    if "enum" in part:
+        values = [f"`{value}`" for value in part["enum"]]
+        if len(values) <= LONGEST_CHOICE:
+            return ", ".join(values)
+        title = {"Location": "Peering locations", "Region": "Regions"}.get(part["title"], part["title"])
+        choices[title] = values
+        return f"one of [{title.lower()}](#{title.lower().replace(' ', '-')})"
+    if "prefixItems" in part:
+        return f"[{', '.join(_type(one, choices) for one in part['prefixItems'])}]"
+    if "anyOf" in part or "oneOf" in part:
+        options = [one for one in part.get("anyOf", part.get("oneOf")) if one.get("type") != "null"]
+        return " or ".join(dict.fromkeys(_type(one, choices) for one in options))
+    if part["type"] == "array":
+        return f"list of {_type(part['items'], choices)}{_bounds(part, 'minItems', 'maxItems')}"
+    if "patternProperties" in part:
+        (value,) = part["patternProperties"].values()
+        return f"name: {_type(value, choices)}"
+    return f"{part['type']}{_bounds(part, 'minimum', 'maximum')}{_bounds(part, 'minLength', 'maxLength')}"
+
+
+def _bounds(part: Schema, least: str, most: str) -> str:
+    low, high = part.get(least), part.get(most)
+    if low is None and high is None:
+        return ""
+    unit = " characters" if most == "maxLength" else ""
+    if low is None:
+        return f", at most {high}{unit}"
+    return f", at least {low}{unit}" if high is None else f", {low}-{high}{unit}"
+
+
+def _flow(value: object) -> str:
+    """A value as YAML on one line."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_flow(one)}' for key, one in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value)
+    return f'"{text}"' if isinstance(value, str) and (":" in text or not text) else text
+
+
+def main(arguments: list[str]) -> int:
+    """Make the reference in the page named on the command line anew; the exit status."""
+    from lab.topology import json_schema, source
+
+    try:
+        if len(arguments) != 1:
+            raise UsageError("name the page, for example docs/topology.md")
+        page = Path(arguments[0])
+        document = source.parse(EXAMPLE, "example").data
+        page.write_text(refresh(page.read_text(encoding="utf-8"), json_schema(), document), encoding="utf-8")
+    except (EdgeError, ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return EXIT_BAD_INPUT
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

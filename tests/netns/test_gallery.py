@@ -1,0 +1,46 @@
+"""Every topology of the gallery comes up and proves what its checks promise; contoso is in test_lab_life."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from labs import CONTOSO, Labs
+
+from lab.model import SessionsCheck
+from lab.topology import load
+
+pytestmark = pytest.mark.root
+
+GALLERY = sorted(path for path in CONTOSO.parent.glob("*.edge.yml") if path != CONTOSO)
+
+
+def expects_a_session_down(path: Path) -> bool:
+    return any(isinstance(check, SessionsCheck) and check.state == "down" for check in load(path).checks)
+
+
+@pytest.mark.parametrize("path", GALLERY, ids=lambda path: path.name.removesuffix(".edge.yml"))
+def test_a_topology_of_the_gallery_deploys_and_its_checks_hold(labs: Labs, path: Path) -> None:
+    # A deploy that waits exits 1 where a session is meant to stay down; there the checks do the waiting.
+    wait = ["--no-wait"] if expects_a_session_down(path) else []
+    done = labs.json("deploy", "-t", str(path), *wait)
+    assert (done["created"], done["pending"]) == (True, [])
+    model = load(path)
+    report = labs.json("check", model.name)
+    assert len(report["checks"]) == len(model.checks) > 0
+    assert [one for one in report["checks"] if not one["ok"]] == []
+
+
+def test_the_gallery_is_there() -> None:
+    assert len(GALLERY) >= 3
+
+
+def test_the_lesson_of_the_wrong_key_is_over_when_the_override_is_taken_away(labs: Labs) -> None:
+    lesson = CONTOSO.with_name("wrong-key.edge.yml")
+    waited = labs.run("deploy", "-t", str(lesson), "--wait", "2")
+    assert (waited.returncode, "ams_private_primary of ce1" in waited.stderr) == (1, True)
+    document = {**load(lesson).document, "checks": [{"sessions": "ams"}]}
+    document["sites"]["hq"]["overrides"] = []
+    mended = labs.file(document)
+    labs.ok("deploy", "-t", str(mended))
+    assert labs.json("check", "wrong-key")["failed"] == 0
