@@ -1,7 +1,8 @@
-"""The reference of the topology file, from its JSON Schema: `python -m lab.topology.reference docs/topology.md`.
+"""The reference of the topology file, from its JSON Schema.
 
 A page has a hand-written part, then MARKER, then one table for each object of the schema. The example of
-each key is its value in EXAMPLE, one valid file that has every key. Pure but for `main`.
+each key is its value in EXAMPLE, one valid file that has every key. Pure but for `main`, which makes a page
+anew: `python -m lab.topology.reference docs/topology.md`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ MARKER = "<!-- From here on generated: python -m lab.topology.reference docs/top
 
 LONGEST_CHOICE = 12
 """Most values that a table names; a longer choice is a list of its own at the end."""
+
+LONG_CHOICES: dict[str, str] = {"Location": "Peering locations", "Region": "Regions"}
+"""Key (as the schema titles it) -> heading of its list of values."""
 
 LONGEST_EXAMPLE = 90
 """Most characters of an example in a table; longer ones are told by their parts and by EXAMPLE itself."""
@@ -154,9 +158,13 @@ def _name(part: Schema) -> str:
     return str(part.get("$ref", "")).rpartition("/")[2]
 
 
+def _options(part: Schema) -> tuple[Schema, ...]:
+    return (*part.get("anyOf", ()), *part.get("oneOf", ()))
+
+
 def _inner(part: Schema) -> Iterator[tuple[str, Schema]]:
     """What a value may hold: (how it is written behind the key, the schema of that)."""
-    for option in (*part.get("anyOf", ()), *part.get("oneOf", ())):
+    for option in _options(part):
         yield from _inner(option)
     if "$ref" in part:
         yield "", part
@@ -193,7 +201,7 @@ def _collect(schema: Schema, part: Schema, value: object, found: Examples) -> No
     elif isinstance(value, list) and isinstance(part.get("items"), dict):
         for one in value:
             _collect(schema, part["items"], one, found)
-    for option in (*part.get("anyOf", ()), *part.get("oneOf", ())):
+    for option in _options(part):
         target = _object(schema, _name(option)) if "$ref" in option else option
         if not isinstance(value, dict) or set(target.get("required", ())) <= set(value):
             _collect(schema, option, value, found)
@@ -248,13 +256,13 @@ def _type(part: Schema, choices: dict[str, list[str]]) -> str:
         values = [f"`{value}`" for value in part["enum"]]
         if len(values) <= LONGEST_CHOICE:
             return ", ".join(values)
-        title = {"Location": "Peering locations", "Region": "Regions"}.get(part["title"], part["title"])
+        title = LONG_CHOICES.get(part["title"], str(part["title"]))
         choices[title] = values
         return f"one of [{title.lower()}](#{title.lower().replace(' ', '-')})"
     if "prefixItems" in part:
         return f"[{', '.join(_type(one, choices) for one in part['prefixItems'])}]"
     if "anyOf" in part or "oneOf" in part:
-        options = [one for one in part.get("anyOf", part.get("oneOf")) if one.get("type") != "null"]
+        options = [one for one in _options(part) if one.get("type") != "null"]
         return " or ".join(dict.fromkeys(_type(one, choices) for one in options))
     if part["type"] == "array":
         return f"list of {_type(part['items'], choices)}{_bounds(part, 'minItems', 'maxItems')}"

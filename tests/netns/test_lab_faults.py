@@ -110,6 +110,16 @@ def test_a_wrong_key_on_one_link_keeps_that_session_down_and_inspect_says_why(la
     assert session(labs, namespace="ce2", neighbor="192.168.15.6")["state"] == "Established"
     assert "0% packet loss" in labs.inside("contoso", "pc1", "ping", "-c", "3", "-i", "0.2", "10.50.1.4")
 
+    # The right key again: when deploy says that all is up, it stays up, longer than BFD needs to disagree.
+    document["sites"]["hq"].pop("overrides")
+    assert json.loads(labs.ok("deploy", "-t", str(labs.file(document)), "--format", "json"))["pending"] == []
+    mended = {"namespace": "ce1", "neighbor": "192.168.15.2"}
+    until(
+        lambda: (session(labs, **mended)["uptime_s"] or 0.0) > 3.0,
+        "the mended session outlives three seconds without a break",
+        4.5,
+    )
+
 
 def test_a_wrong_c_tag_gives_no_adjacency_and_is_counted_with_its_tags(labs: Labs) -> None:
     document = contoso()
