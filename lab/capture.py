@@ -24,7 +24,7 @@ from edge.fastpath.frames import AUXDATA_OCTETS, PACKET_AUXDATA, SOL_PACKET, par
 from lab import pcapng
 from lab.access import LabAccess
 from lab.places import Place
-from lab.sockets import enable_timestamps, timestamp_ns
+from lab.sockets import TIMESTAMP_SPACE, enable_timestamps, timestamp_ns
 
 ETH_P_ALL = 0x0003
 PACKET_STATISTICS = 6
@@ -132,7 +132,7 @@ class FrameSource:
 
     def _drain(self, fd: int) -> Iterator[Frame]:
         number, sock = self._sockets[fd]
-        space = socket.CMSG_SPACE(AUXDATA_OCTETS) + socket.CMSG_SPACE(struct.calcsize("@ll"))
+        space = socket.CMSG_SPACE(AUXDATA_OCTETS) + TIMESTAMP_SPACE
         for _ in range(_BATCH):
             try:
                 data, ancillary, _, address = sock.recvmsg(self.snaplen, space)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edge.fastpath.frames import FrameTag, Verdict, parse_tags
+from lab.icmp import PROTO_ICMP, PROTO_ICMP6, PROTO_UDP
 
 ETHERTYPE_IPV4, ETHERTYPE_ARP, ETHERTYPE_IPV6 = 0x0800, 0x0806, 0x86DD
-PROTO_ICMP, PROTO_TCP, PROTO_UDP, PROTO_ICMP6 = 1, 6, 17, 58
+PROTO_TCP = 6
 BGP_PORT, BFD_PORT = 179, 3784
 
 FrameProtocol = Literal["arp", "bgp", "bfd", "icmp", "icmp6", "other"]

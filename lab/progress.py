@@ -10,9 +10,10 @@ from typing import Any, TextIO
 class Progress:
     """Listens to the supervisor's messages. With `step` it asks the operator before each step."""
 
-    def __init__(self, step: bool = False, stream: TextIO = sys.stderr) -> None:
-        self._stream = stream
-        self._live = stream.isatty() and not step
+    def __init__(self, step: bool = False, stream: TextIO | None = None) -> None:
+        """Tell `stream`, standard error when not given."""
+        self._stream = stream if stream is not None else sys.stderr
+        self._live = self._stream.isatty() and not step
         self._step = step
         self._shown = False
 

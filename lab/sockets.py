@@ -1,4 +1,4 @@
-"""What Python's socket module does not name: receive timestamps and packet sockets' auxiliary data."""
+"""What Python's socket module does not bring: the kernel's receive times, and waiting for several sockets."""
 
 from __future__ import annotations
 

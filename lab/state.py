@@ -179,6 +179,11 @@ def claim(name: str) -> Iterator[tuple[RunDirectory, int]]:
             f"{directory.path} is too long for the sockets of a lab; "
             f"set EDGELAB_DIR to a folder whose name is at least {excess} characters shorter"
         )
+    if '"' in str(directory.path) or not str(directory.path).isprintable():
+        raise UsageError(
+            f"BIRD takes no file under {str(directory.path)!r}; set EDGELAB_DIR to a folder without "
+            f"double quotes and control characters in its name"
+        )
     fd = _lock(directory)
     try:
         try:

@@ -120,14 +120,11 @@ def far_mac(ifindex: int, netns_fd: int) -> bytes | None:
     The kernel names the other end's namespace by a number of its own (netnsid) and answers for a
     device in there when asked with that number.
     """
-    route = RouteSocket(netns_fd)
-    try:
+    with RouteSocket(netns_fd) as route:
         near = _link(route, nl.get_link_at(ifindex))
         if not near.link or near.link_netnsid is None:
             return None
         return nl.mac_octets(_link(route, nl.get_link_at(near.link, near.link_netnsid)).mac)
-    finally:
-        route.close()
 
 
 def _link(route: RouteSocket, request: nl.Request) -> Link:

@@ -172,12 +172,8 @@ def _vlan_devices() -> tuple[Capability, Capability]:
     ]
     results: list[Refusal | None]
     try:
-        with scratch_namespace() as fd:
-            route = RouteSocket(fd)
-        try:
+        with scratch_namespace() as fd, RouteSocket(fd) as route:
             results = route.transact(requests)[1:]
-        finally:
-            route.close()
     except (EdgeError, OSError) as error:
         number = error.errno if isinstance(error, OSError) and error.errno else errno.EIO
         results = [Refusal(number), Refusal(number)]

@@ -111,11 +111,8 @@ class LinkMonitor:
             events += [_event(namespace, message) for message in nl.messages(data) if _is_link(message)]
 
     def _state(self, namespace: str) -> list[LinkEvent]:
-        route = RouteSocket(self._netns_fd(namespace))
-        try:
+        with RouteSocket(self._netns_fd(namespace)) as route:
             return [_event(namespace, message) for message in route.dump(nl.dump_links())]
-        finally:
-            route.close()
 
 
 def _is_link(message: nl.Message) -> bool:

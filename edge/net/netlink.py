@@ -52,13 +52,19 @@ class InterruptedDumpError(EdgeError):
 
 
 class RouteSocket:
-    """Requests and dumps in the namespace `netns_fd`. One thread at a time."""
+    """Requests and dumps in the namespace `netns_fd`; as a context it closes itself. One thread at a time."""
 
     def __init__(self, netns_fd: int) -> None:
         """Open the socket. Raises OSError when the namespace cannot be entered."""
         with inside(netns_fd):
             self._socket = open_socket()
         self._sequence = 0
+
+    def __enter__(self) -> RouteSocket:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close the socket, which lets the namespace go."""

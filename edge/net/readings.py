@@ -40,23 +40,17 @@ class Neighbor:
 
 def links(netns_fd: int) -> tuple[Link, ...]:
     """All devices of the namespace but the loopback. Raises OSError, EdgeError when it cannot be read."""
-    route = RouteSocket(netns_fd)
-    try:
+    with RouteSocket(netns_fd) as route:
         found = [parse_link(message.payload) for message in route.dump(nl.dump_links())]
-    finally:
-        route.close()
     return tuple(link for link in found if link.index != nl.LOOPBACK_INDEX)
 
 
 def neighbors(netns_fd: int) -> tuple[Neighbor, ...]:
     """The neighbour tables of both families. Raises OSError, EdgeError when they cannot be read."""
     names = {link.index: link.name for link in links(netns_fd)}
-    route = RouteSocket(netns_fd)
-    try:
-        request = nl.Request(_RTM_GETNEIGH, nl.NLM_F_DUMP, _NDMSG.pack(0, 0, 0, 0, 0))
+    request = nl.Request(_RTM_GETNEIGH, nl.NLM_F_DUMP, _NDMSG.pack(0, 0, 0, 0, 0))
+    with RouteSocket(netns_fd) as route:
         entries = [parse_neighbor(message.payload, names) for message in route.dump(request)]
-    finally:
-        route.close()
     return tuple(entry for entry in entries if entry is not None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
@@ -129,6 +130,12 @@ def resolve_filter_entry(entry: str) -> Community | Refusal:
             "write a service's name, or a value such as 12076:5030 (Teams) or 12076:51002 (West Europe)",
         )
     return community
+
+
+def resolve_filter(entries: Iterable[str]) -> tuple[Community, ...]:
+    """The communities of a whole route filter, each once, in its order; what means none is left out."""
+    resolved = [resolve_filter_entry(entry) for entry in entries]
+    return tuple(dict.fromkeys(found for found in resolved if not isinstance(found, Refusal)))
 
 
 def refuse_filter_on_tier(community: Community, tier: str, place: Location) -> Refusal | None:

@@ -17,8 +17,7 @@ from lab.model import (
     RouteCheck,
     SessionsCheck,
 )
-from lab.service.refusal import Refusal
-from lab.service.services import parse_community, resolve_filter_entry
+from lab.service.services import parse_community, resolve_filter
 from lab.topology.check_schema import (
     FrameCheckSpec,
     PathCheckSpec,
@@ -118,7 +117,6 @@ def _circuit(order: CircuitOrder) -> Circuit:
 
 def _peering(order: PeeringOrder) -> Peering:
     spec = order.microsoft
-    wanted = [resolve_filter_entry(entry) for entry in spec.route_filter] if spec else []
     return Peering(
         name=order.name,
         vlan=order.spec.vlan,
@@ -130,7 +128,7 @@ def _peering(order: PeeringOrder) -> Peering:
         ),
         bfd=order.spec.bfd,
         advertised_public_prefixes=tuple(spec.advertised_public_prefixes) if spec else (),
-        route_filter=tuple(dict.fromkeys(c for c in wanted if not isinstance(c, Refusal))),
+        route_filter=resolve_filter(spec.route_filter) if spec else (),
     )
 
 

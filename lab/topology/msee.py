@@ -21,7 +21,6 @@ from edge.model import (
 from lab.model import PeeringEnd
 from lab.service import limits, services
 from lab.service.prefixes import RFC1918
-from lab.service.refusal import Refusal
 from lab.topology import names
 from lab.topology.addresses import of_version
 from lab.topology.orders import CircuitOrder, ConnectionOrder, PeeringOrder
@@ -127,8 +126,7 @@ def _customer(
             strip_private_asns=True,
             limit=limit,
         )
-        wanted = [services.resolve_filter_entry(entry) for entry in peering.microsoft.route_filter]
-        communities = tuple(dict.fromkeys(c for c in wanted if not isinstance(c, Refusal)))
+        communities = services.resolve_filter(peering.microsoft.route_filter)
         exports = ExportPolicy(originated=False, groups=("core",), communities=communities)
     return Session(
         "customer" if version == 4 else "customer_v6",

@@ -11,7 +11,6 @@ import os
 import socket
 import struct
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -25,14 +24,6 @@ from edge.net.objects import Endpoint, SubinterfaceTags, VirtualCircuit
 SOL_PACKET, PACKET_AUXDATA = 263, 8
 ETH_P_ALL = 0x0003
 DEADLINE_S = 5.0
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Poll a condition that no event announces; fail by name after the deadline."""
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < end, f"waited {DEADLINE_S} s for {what}"
-        time.sleep(0.005)
 
 
 @dataclass
@@ -212,6 +203,21 @@ class Bench:
             receiver.bind(("", port))
             s.sendto(os.urandom(size), (address, port))
             return receiver.recv(65536)
+
+
+def hears(source: Net, target: Net, address: str, within_s: float) -> bool:
+    """Whether a UDP datagram gets from `source` to the IPv4 `address` of `target`."""
+    with (
+        target.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
+        source.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+    ):
+        receiver.settimeout(within_s)
+        receiver.bind(("", 4000))
+        sender.sendto(b"hear me", (address, 4000))
+        try:
+            return receiver.recv(10) == b"hear me"
+        except TimeoutError:
+            return False
 
 
 def tags(*vids: int, outer: int = 0x8100) -> TagStack:

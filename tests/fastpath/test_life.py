@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import signal
-import socket
 
 import pytest
 
@@ -14,8 +14,9 @@ from edge.fastpath import bpf
 from edge.fastpath.program import Loaded, link_maps, shipped
 from edge.fastpath.tagplane import TagPlane
 from edge.net.objects import SubinterfaceTags
+from tests.waiting import wait_until
 
-from .conftest import Bench, Net, tags, wait_until
+from .conftest import Bench, hears, tags
 
 VERIFIER_BUDGET = 20_000
 
@@ -35,20 +36,6 @@ def test_the_verifier_looks_at_few_instructions(bench: Bench) -> None:
         assert verified < VERIFIER_BUDGET, name
 
 
-def hears_untagged(a: Net, b: Net) -> bool:
-    with (
-        b.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
-        a.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
-    ):
-        receiver.settimeout(0.05)
-        receiver.bind(("", 4000))
-        sender.sendto(b"untagged", ("192.0.2.2", 4000))
-        try:
-            return receiver.recv(10) == b"untagged"
-        except TimeoutError:
-            return False
-
-
 @pytest.mark.root
 def test_links_vanish_with_the_process_that_holds_them(bench: Bench) -> None:
     if TagPlane.probe("tcx") is not None:
@@ -58,7 +45,8 @@ def test_links_vanish_with_the_process_that_holds_them(bench: Bench) -> None:
     b.ip("link add link t0 name s0 index 900 type macvlan mode source", "link set s0 up")
     for net, address in ((a, "192.0.2.1/30"), (b, "192.0.2.2/30")):
         bench.addresses(net, "t0", address)
-    assert hears_untagged(a, b)
+    hears_untagged = functools.partial(hears, a, b, "192.0.2.2", within_s=0.05)
+    assert hears_untagged()
 
     ready, tell = os.pipe()
     child = os.fork()
@@ -75,12 +63,12 @@ def test_links_vanish_with_the_process_that_holds_them(bench: Bench) -> None:
     try:
         os.close(tell)
         assert os.read(ready, 1) == b"!"
-        assert not hears_untagged(a, b)
+        assert not hears_untagged()
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         os.close(ready)
-    wait_until(lambda: hears_untagged(a, b), "the dead process's programs to leave the port")
+    wait_until(hears_untagged, "the dead process's programs to leave the port")
 
 
 @pytest.mark.root

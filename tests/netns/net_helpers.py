@@ -1,10 +1,8 @@
-"""What the tests of edge.net share: bringing objects about tier by tier, waiting for an event."""
+"""What the tests of edge.net share: bringing objects about tier by tier."""
 
 from __future__ import annotations
 
-import select
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from edge.errors import EdgeError
 from edge.net.kernel import Kernel
@@ -44,12 +42,3 @@ def reconcile(kernel: Kernel, wanted: Iterable[KernelObject]) -> list[EdgeError 
         ]
         results += kernel.apply(changes)
     return results
-
-
-def wait_until(condition: Callable[[], bool], deadline_s: float, what: str, fds: Iterable[int] = ()) -> None:
-    """Wait for `condition`, looking again whenever a descriptor is readable, else every few milliseconds."""
-    end = time.monotonic() + deadline_s
-    while not condition():
-        left = end - time.monotonic()
-        assert left > 0, f"waited {deadline_s} s for {what}"
-        select.select(list(fds), [], [], min(left, 0.005))

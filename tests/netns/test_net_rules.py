@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from pathlib import Path
 
 import pytest
-from net_helpers import create_all, wait_until
+from net_helpers import create_all
 
 from edge.model import SourceFilter, SourceNat
 from edge.net.kernel import Kernel
@@ -23,6 +23,7 @@ from edge.net.objects import (
     Veth,
 )
 from edge.net.rules import NFT_FAMILY, NFT_TABLE, source_filter, source_nat
+from tests.waiting import wait_until
 
 DEADLINE_S = 3.0
 GOLDEN = Path(__file__).parent.parent / "golden" / "rules"
@@ -119,7 +120,7 @@ def test_a_source_that_nobody_allowed_is_dropped_and_counted(kernel: Kernel) -> 
         server.bind(("0.0.0.0", 3478))
         server.settimeout(DEADLINE_S)
         sender.sendto(b"private", (SERVICE, 3478))
-        wait_until(lambda: refused(kernel) > 0, DEADLINE_S, "the refusal to be counted")
+        wait_until(lambda: refused(kernel) > 0, "the refusal to be counted", DEADLINE_S)
         neighbour.sendto(b"link", ("198.51.100.2", 3478))
         # What was refused would have come first.
         assert server.recvfrom(10)[0] == b"link"

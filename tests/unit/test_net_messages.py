@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.fastpath import clsact
 from edge.net import messages as nl
 from edge.net import netlink, snapshot
 
 ifinfmsg = pytest.importorskip("pyroute2.netlink.rtnl.ifinfmsg").ifinfmsg
 ifaddrmsg = pytest.importorskip("pyroute2.netlink.rtnl.ifaddrmsg").ifaddrmsg
 rtmsg = pytest.importorskip("pyroute2.netlink.rtnl.rtmsg").rtmsg
+tcmsg = pytest.importorskip("pyroute2.netlink.rtnl.tcmsg").tcmsg
 
 ACK = nl.NLM_F_REQUEST | nl.NLM_F_ACK
 A = nl.DeviceSpec("ams1", 1000, 1508, "02:00:00:00:00:0a")
@@ -131,6 +133,40 @@ def test_states_of_devices_are_encoded_as_pyroute2_does() -> None:
         (nl.delete_device(9), {"index": 9}, []),
     ):
         same(request, reference(ifinfmsg, request, fields, attributes), 16, {})
+
+
+def test_a_question_for_a_device_is_encoded_as_pyroute2_does() -> None:
+    mask = ("IFLA_EXT_MASK", nl.RTEXT_FILTER_SKIP_STATS)
+    for request, fields, attributes in (
+        (nl.get_link("ams1"), {}, [mask, ("IFLA_IFNAME", "ams1")]),
+        (nl.get_link_at(9), {"index": 9}, [mask]),
+        (nl.get_link_at(9, 0), {"index": 9}, [mask, ("IFLA_IF_NETNSID", 0)]),
+    ):
+        same(request, reference(ifinfmsg, request, fields, attributes), 16, {})
+
+
+def test_clsact_and_its_filters_are_encoded_as_pyroute2_does() -> None:
+    kind, header = ("TCA_KIND", "clsact"), {"index": 9, "handle": 0xFFFF0000, "parent": 0xFFFFFFF1}
+    for request in (clsact.new_qdisc(9), clsact.delete_qdisc(9)):
+        same(request, reference(tcmsg, request, header, [kind]), 20, {})
+
+    kind = ("TCA_KIND", "bpf")
+    info = clsact.FILTER_PRIORITY << 16 | 0x0300  # ETH_P_ALL in network order
+    header = {"index": 9, "handle": 1, "parent": 0xFFFFFFF3, "info": info}
+    for request in (clsact.get_filter(9, clsact.EGRESS), clsact.delete_filter(9, clsact.EGRESS)):
+        same(request, reference(tcmsg, request, header, [kind]), 20, {})
+    options = [("TCA_BPF_FD", 77), ("TCA_BPF_NAME", "edge"), ("TCA_BPF_FLAGS", 1)]
+    request = clsact.new_filter(9, clsact.EGRESS, 77, "edge")
+    other = reference(tcmsg, request, header, [kind, ("TCA_OPTIONS", {"attrs": options})])
+    same(request, other, 20, {clsact.TCA_OPTIONS: (0, {})})
+
+
+def test_the_program_of_a_filter_is_read_from_its_options() -> None:
+    head = bytes(20) + nl.text(clsact.TCA_KIND, "bpf")
+    options = nl.text(clsact.TCA_BPF_NAME, "edge") + nl.u32(clsact.TCA_BPF_ID, 4711)
+    assert clsact.parse_program(head + nl.attribute(clsact.TCA_OPTIONS | nl.NESTED, options)) == 4711
+    assert clsact.parse_program(head + nl.attribute(clsact.TCA_OPTIONS, options[:12])) is None
+    assert clsact.parse_program(head) is None
 
 
 @pytest.mark.parametrize("text", ["10.0.0.1/29", "fd00::1/125"])

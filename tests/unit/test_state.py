@@ -112,6 +112,15 @@ def test_clearing_takes_debris_and_leaves_a_lab_in_use_alone() -> None:
 def test_a_path_too_long_for_sockets_is_refused_before_anything_is_made(tmp_path, monkeypatch) -> None:
     base = tmp_path / ("d" * 100)
     monkeypatch.setenv("EDGELAB_DIR", str(base))
-    with pytest.raises(UsageError, match="too long .* EDGELAB_DIR"), state.claim("x"):
+    with pytest.raises(UsageError, match=r"too long .* EDGELAB_DIR"), state.claim("x"):
+        pass
+    assert not base.exists()
+
+
+@pytest.mark.parametrize("name", ["new\nline", 'a "quoted" one'])
+def test_a_path_that_bird_cannot_take_is_refused_before_anything_is_made(tmp_path, monkeypatch, name) -> None:
+    base = tmp_path / name
+    monkeypatch.setenv("EDGELAB_DIR", str(base))
+    with pytest.raises(UsageError, match="EDGELAB_DIR"), state.claim("x"):
         pass
     assert not base.exists()
