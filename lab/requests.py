@@ -172,7 +172,8 @@ def _apply(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) ->
         try:
             engine.run(plan)
             _settled(supervisor, world, model, plan)
-        except EdgeError as error:
+        except Exception as error:
+            # Also after a defect of ours the lab goes back to what it was.
             _go_back(world, tell, error)
             raise
         supervisor.applied(model)
@@ -198,7 +199,7 @@ def _settled(supervisor: Supervisor, world: World, model: LabModel, done: Plan) 
         raise EdgeError(f"the kernel does not show what it was asked for:\n  {words}")
 
 
-def _go_back(world: World, tell: _Tell, reason: EdgeError) -> None:
+def _go_back(world: World, tell: _Tell, reason: Exception) -> None:
     """Return a running lab to its model. A lab that never came up ends with its sandbox instead."""
     model = world.model
     if model is None:
