@@ -26,7 +26,7 @@ PARTS = 4
 
 
 def small() -> dict[str, Any]:
-    """One CE with one circuit, Microsoft peering only: every kind of step (packet rules, too), and few of each."""
+    """One CE, one circuit, Microsoft peering only: every kind of step (packet rules, too), few of each."""
     document = contoso(vnets={})
     site, peerings = document["sites"]["hq"], document["circuits"]["ams"]["peerings"]
     site |= {"edges": ["ce1"], "lan": "10.1.0.0/16", "hosts": {"pc1": "10.1.0.10"}, "internet": False}
