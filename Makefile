@@ -1,10 +1,12 @@
 # Everything a user or a CI job needs. Paths are relative: use `make -C DIR` from elsewhere.
 #   LAB=FILE     the topology that `make lab` and `make down` mean
+#   KERNEL=stock `make lab` in a stock kernel of its own, with a shell; needs neither root nor KVM
 #   ARGS=...     more arguments for `edgelab deploy` or pytest
 #   PYTHON=PROG  the Python (3.10 or later) that the virtual environment is made of
 
 LAB ?= lab/topologies/contoso.edge.yml
 ARGS ?=
+KERNEL ?= here
 PYTHON ?= python3
 BENCH ?=
 BENCH_JSON ?=
@@ -15,20 +17,30 @@ VENV := .venv/bin
 NAME = $(shell sed -n 's/^name:[[:space:]]*["'\'']\{0,1\}\([A-Za-z0-9-]*\).*/\1/p' '$(LAB)')
 
 .DEFAULT_GOAL := help
-.PHONY: help lab down test check bench clean setup setup-dev
+.PHONY: help lab lab-here lab-stock down test test-kernel check bench clean setup setup-dev
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
-lab: setup ## install what is missing, bring the lab up, check it and show it
+lab: lab-$(KERNEL) ## install what is missing, bring the lab up, check it and show it (KERNEL=stock)
+
+lab-stock: setup
+	@.make/packages kernel
+	@$(VENV)/python -m tests.kernel lab '$(LAB)' $(ARGS)
+
+lab-here: setup
 	@$(VENV)/edgelab deploy -t '$(LAB)' $(ARGS)
 	@$(VENV)/edgelab check $(NAME) && status=0 || status=$$?; $(VENV)/edgelab inspect $(NAME) && exit $$status
 
 down: ## take the lab down; fine when it does not run
 	@if [ -x $(VENV)/edgelab ]; then $(VENV)/edgelab destroy $(NAME); else echo 'Nothing is installed, so no lab runs.'; fi
 
-test: setup-dev ## run all tests; those that need root are skipped without it
-	@EDGELAB_TEST_RUN=$$(cat /proc/sys/kernel/random/uuid) $(VENV)/python -m pytest $(ARGS)
+test: setup-dev ## run all tests, on this kernel and on a stock one; those that need root are skipped without it
+	@.make/test $(ARGS)
+
+test-kernel: setup-dev ## run the tests marked for it in a stock kernel; needs neither root nor KVM
+	@.make/packages kernel
+	@$(VENV)/python -m tests.kernel test $(ARGS)
 
 check: setup-dev ## format, lint, types and the fast tests; needs no root
 	@.make/check
