@@ -27,7 +27,7 @@ from edge.net.objects import (
     Veth,
     VlanDevice,
 )
-from edge.net.rules import NFT_FAMILY, NFT_TABLE, vrf_rules
+from edge.net.rules import NFT_FAMILY, NFT_TABLE, vrf_rules, vrf_xtables
 
 DEVICE_NAME_MAX = 15
 """Octets of a Linux device name (IFNAMSIZ less its final zero)."""
@@ -133,7 +133,7 @@ def _objects(router: Router, realisation: RealisationName) -> Iterator[KernelObj
         for route in vrf.routes:
             yield KernelRoute(vrf.namespace, route.destination, route.via)
         if vrf.nat or vrf.source_filters:
-            yield Ruleset(vrf.namespace, NFT_FAMILY, NFT_TABLE, vrf_rules(vrf))
+            yield Ruleset(vrf.namespace, NFT_FAMILY, NFT_TABLE, vrf_rules(vrf), vrf_xtables(vrf))
         if vrf.sessions:
             yield BirdDaemon(vrf.namespace, render(vrf))
     for device in outer_devices.values():

@@ -31,9 +31,14 @@ class World:
     def __init__(self, bird_directory: Path, netns_directory: Path, asked: Asked) -> None:
         """Choose the realisation of tags. Raises CapabilityError when none fits."""
         self.started = time.time()
-        self.realisation: Realisation = choose_realisation(probe(), asked)
+        capabilities = probe()
+        self.realisation: Realisation = choose_realisation(capabilities, asked)
         self.tag_plane = TagPlane() if self.realisation.name == "bpf" else None
-        self.kernel = Kernel(netns_directory=netns_directory, tag_plane=self.tag_plane)
+        self.kernel = Kernel(
+            netns_directory=netns_directory,
+            tag_plane=self.tag_plane,
+            packet_rules=capabilities.packet_rules,
+        )
         bird_directory.mkdir(mode=0o700, exist_ok=True)
         self.birds = Birds(bird_directory, netns_directory)
         self.model: LabModel | None = None

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 PACKAGES = {"bird": "bird2", "nft": "nftables", "ip": "iproute2", "nsenter": "util-linux"}
 """Program -> the package of Debian and Ubuntu that brings it."""
 
+_IPTABLES = ("iptables-legacy-restore", "ip6tables-legacy-restore")
+
 CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_BPF = 12, 21, 39
 
 _APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
@@ -34,6 +36,8 @@ _PROGRAM_DEADLINE_S = 5
 
 Asked = Literal["auto", "kernel", "bpf", "ring"]
 RealisationName = Literal["kernel", "bpf"]
+PacketRules = Literal["nft", "iptables"]
+"""What applies packet rules: nftables, or its predecessor where the kernel has no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,10 @@ class Capability:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """All that matters here. is_root: uid 0 with CAP_NET_ADMIN and CAP_SYS_ADMIN, maybe of a namespace."""
+    """All that matters here. is_root: uid 0 with CAP_NET_ADMIN and CAP_SYS_ADMIN, maybe of a namespace.
+
+    nft stands for packet rules by whatever `packet_rules` says.
+    """
 
     is_root: bool
     net_admin: Capability
@@ -62,6 +69,7 @@ class Capabilities:
     bird: Capability
     ip: Capability
     nsenter: Capability
+    packet_rules: PacketRules = "nft"
 
     def all(self) -> tuple[Capability, ...]:
         """The capabilities in the order of the fields."""
@@ -125,10 +133,11 @@ def probe() -> Capabilities:
     net_admin = _right("CAP_NET_ADMIN", effective, CAP_NET_ADMIN)
     sys_admin = _right("CAP_SYS_ADMIN", effective, CAP_SYS_ADMIN)
     with ThreadPoolExecutor(2) as pool:
-        nft = pool.submit(_program, "nft", "--version")
+        packet_filter = pool.submit(_packet_rules)
         bird = pool.submit(_program, "bird", "--version")
         vlan, vlan_ad = _vlan_devices()
         tag_plane = _tag_plane()
+    nft, packet_rules = packet_filter.result()
     return Capabilities(
         is_root=os.geteuid() == 0 and net_admin.ok and sys_admin.ok,
         net_admin=net_admin,
@@ -138,10 +147,11 @@ def probe() -> Capabilities:
         vlan=vlan,
         vlan_ad=vlan_ad,
         tag_plane=tag_plane,
-        nft=nft.result(),
+        nft=nft,
         bird=bird.result(),
         ip=_program("ip"),
         nsenter=_program("nsenter"),
+        packet_rules=packet_rules,
     )
 
 
@@ -230,6 +240,46 @@ def _user_namespaces() -> Capability:
     return Capability(name, True, "unprivileged user namespaces are allowed")
 
 
+def _packet_rules() -> tuple[Capability, PacketRules]:
+    """Whether packet rules can be applied, and what does it. A table is tried where there is the right to."""
+    import subprocess
+
+    from edge.net.namespaces import inside, scratch_namespace
+
+    nft = _program("nft", "--version")
+    if not nft.ok:
+        return nft, "nft"
+    try:
+        with scratch_namespace() as fd, inside(fd):
+            done = subprocess.run(
+                (_found("nft") or "nft", "-c", "-f", "-"),
+                input="table inet probe { chain c { type nat hook postrouting priority 100; }; }",
+                capture_output=True,
+                text=True,
+                timeout=_PROGRAM_DEADLINE_S,
+                check=False,
+                env={**os.environ, "LC_ALL": "C"},
+            )
+    except (EdgeError, OSError, subprocess.TimeoutExpired):
+        return nft, "nft"
+    # Without the right to try, the answer is another one, and says nothing about the kernel.
+    refused = re.findall(r"\w[\w ]+ not supported", done.stderr) if done.returncode else []
+    if not refused:
+        return nft, "nft"
+    why = f"the kernel has no nftables for IPv4 and IPv6 ({refused[0]})"
+    if not all(_found(name) for name in _IPTABLES):
+        return Capability(
+            "nft", False, why, "sudo modprobe nf_tables, or sudo apt-get install iptables"
+        ), "nft"
+    return Capability("nft", True, f"iptables in its place: {why}"), "iptables"
+
+
+def _found(name: str) -> str | None:
+    # Administrators' folders are missing from the PATH of users on Debian.
+    path = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
+    return shutil.which(name, path=path)
+
+
 def _number(path: Path) -> int | None:
     try:
         return int(path.read_text(encoding="ascii"))
@@ -240,9 +290,7 @@ def _number(path: Path) -> int | None:
 def _program(name: str, *arguments: str) -> Capability:
     import subprocess
 
-    # Administrators' folders are missing from the PATH of users on Debian.
-    path = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
-    found = shutil.which(name, path=path)
+    found = _found(name)
     remedy = f"sudo apt-get install {PACKAGES[name]}"
     if found is None:
         return Capability(name, False, f"{name} is not installed", remedy)

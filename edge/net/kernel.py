@@ -17,6 +17,7 @@ from typing import TypeVar
 from edge.errors import EdgeError, KernelError
 from edge.net import messages as nl
 from edge.net import steps
+from edge.net.capabilities import PacketRules
 from edge.net.devices import Devices
 from edge.net.found import as_wanted, interpret, mirrored
 from edge.net.netlink import Refusal
@@ -31,10 +32,12 @@ from edge.net.objects import (
     Sysctl,
     VirtualCircuit,
 )
+from edge.net.rulesets import Rulesets
 from edge.net.settings import Settings
 from edge.net.snapshot import Snapshot, take
 from edge.net.spaces import MissingError, Spaces
 from edge.net.tags import TagPlaneLike, Tags
+from edge.net.xtables import Xtables
 
 NETNS_DIRECTORY = Path("/run/netns")
 
@@ -46,17 +49,23 @@ Subject = TypeVar("Subject", Sysctl, Ruleset)
 class Kernel:
     """Namespaces of one directory and all that is in them. Any thread may call any method.
 
-    tag_plane: needed for SubinterfaceTags and VirtualCircuit only.
+    tag_plane: needed for SubinterfaceTags and VirtualCircuit only. packet_rules: what applies Rulesets
+    (edge.net.capabilities says what this kernel has).
     """
 
     def __init__(
-        self, *, netns_directory: Path = NETNS_DIRECTORY, tag_plane: TagPlaneLike | None = None
+        self,
+        *,
+        netns_directory: Path = NETNS_DIRECTORY,
+        tag_plane: TagPlaneLike | None = None,
+        packet_rules: PacketRules = "nft",
     ) -> None:
         self._spaces = Spaces(netns_directory)
         self._devices = Devices(self._spaces)
         self._settings = Settings(self._spaces)
         self._tags = Tags(self._spaces, tag_plane)
-        self._nft = Nft(self._spaces.inside)
+        filters = {"nft": Nft, "iptables": Xtables}
+        self._rulesets: Rulesets = filters[packet_rules](self._spaces.inside)
         self._lock = threading.RLock()
         # Type -> (how it is made or changed, how it is taken away).
         self._ways: tuple[tuple[type | tuple[type, ...], Work, Work], ...] = (
@@ -96,8 +105,8 @@ class Kernel:
             raise KernelError(str(endpoint), refused.errno, str(refused))
 
     def counters(self, namespace: str) -> dict[str, tuple[int, int]]:
-        """Named nftables counters of a namespace: name -> (packets, bytes). Raises EdgeError."""
-        return self._nft.counters(namespace)
+        """Named counters of a namespace's packet rules: name -> (packets, bytes). Raises EdgeError."""
+        return self._rulesets.counters(namespace)
 
     def apply(self, changes: Sequence[Change]) -> Results:
         """Bring changes of one tier about; the result of each, in order.
@@ -154,10 +163,10 @@ class Kernel:
         return self._settings.restore(_subjects(changes, Sysctl))
 
     def _put_rules(self, changes: Sequence[Change]) -> Results:
-        return self._nft.apply(_subjects(changes, Ruleset))
+        return self._rulesets.apply(_subjects(changes, Ruleset))
 
     def _delete_rules(self, changes: Sequence[Change]) -> Results:
-        return self._nft.delete(_subjects(changes, Ruleset))
+        return self._rulesets.delete(_subjects(changes, Ruleset))
 
     def found(self, wanted: Iterable[KernelObject]) -> set[KernelObject]:
         """What there is, read from the kernel, in the words of `wanted` where it means the same.
@@ -176,7 +185,7 @@ class Kernel:
                 found += mirrored(rules, snapshots)
                 found += self._settings.found([item for item in keyed.values() if isinstance(item, Sysctl)])
                 rulesets = [item for item in keyed.values() if isinstance(item, Ruleset)]
-                found += self._nft.found(rulesets, snapshots)
+                found += self._rulesets.found(rulesets, snapshots)
             except OSError as error:
                 raise KernelError("reading the kernel's state", error.errno or 0, str(error)) from error
         return {as_wanted(item, keyed.get(item.key)) for item in found}

@@ -10,33 +10,22 @@ all; only then is `nft` asked again.
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import struct
-import subprocess
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from typing import Any
 
-from edge.errors import CapabilityError, DaemonError, DeadlineError, EdgeError
+from edge.errors import DaemonError
 from edge.net import messages as nl
 from edge.net.objects import Key, Ruleset
+from edge.net.rulesets import DEADLINE_S, DIFFERS, Enter, Rulesets
 from edge.net.spaces import MissingError
 
-DIFFERS = "# differs from what was applied\n"
-"""Text of a Ruleset that is in the kernel but not as we put it there."""
-
-_DEADLINE_S = 20
-_THREADS = min(4, os.cpu_count() or 1)
 _NETLINK_NETFILTER = 12
 _GET_GENERATION = 10 << 8 | 16
 """NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN (<linux/netfilter/nf_tables.h>)."""
 _GENERATION_ID = 1
 _HEADER_LINES = 3
-
-Enter = Callable[[str], AbstractContextManager[None]]
 
 
 def document(ruleset: Ruleset) -> str:
@@ -77,37 +66,12 @@ def _stable(value: Any) -> Any:
     return [_stable(item) for item in value] if isinstance(value, list) else value
 
 
-class Nft:
+class Nft(Rulesets):
     """The tables we put into namespaces. `enter(namespace)` gives the context that runs inside it."""
 
     def __init__(self, enter: Enter) -> None:
-        self._enter = enter
-        self._applied: dict[Key, tuple[Ruleset, str]] = {}
+        super().__init__(enter)
         self._generations: dict[Key, int] = {}
-
-    def apply(self, rulesets: Iterable[Ruleset]) -> list[EdgeError | None]:
-        """Put tables in place; the result of each in order."""
-        return _together(self._apply, rulesets)
-
-    def delete(self, rulesets: Iterable[Ruleset]) -> list[EdgeError | None]:
-        """Take tables away; one that is gone, or whose namespace is, counts as done."""
-        return _together(self._delete, rulesets)
-
-    def found(self, wanted: Iterable[Ruleset], namespaces: Iterable[str]) -> set[Ruleset]:
-        """The tables of `wanted` and of our own doing that are in these namespaces.
-
-        Others are the operator's own and not spoken of. Raises DaemonError when nft cannot list.
-        """
-        there = set(namespaces)
-        for key in [key for key, (ruleset, _) in self._applied.items() if ruleset.namespace not in there]:
-            del self._applied[key]
-        keyed = {item.key: item for item in (*(item for item, _ in self._applied.values()), *wanted)}
-        subjects = [item for item in keyed.values() if item.namespace in there]
-        results: list[Ruleset | None] = []
-        if subjects:
-            with ThreadPoolExecutor(_THREADS) as pool:
-                results = list(pool.map(self._find, subjects))
-        return {item for item in results if item is not None}
 
     def counters(self, namespace: str) -> dict[str, tuple[int, int]]:
         """Named counters of all tables of a namespace: name -> (packets, bytes).
@@ -162,26 +126,7 @@ class Nft:
         return listing
 
     def _run(self, namespace: str, arguments: tuple[str, ...], text: str = "") -> tuple[int, str, str]:
-        try:
-            # A child has the namespace of the thread that starts it.
-            with self._enter(namespace):
-                process = subprocess.Popen(
-                    ("nft", *arguments),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                    env={**os.environ, "LC_ALL": "C"},
-                )
-        except FileNotFoundError as error:
-            raise CapabilityError("nft is not installed", "sudo apt-get install nftables") from error
-        with process:
-            try:
-                stdout, stderr = process.communicate(text, timeout=_DEADLINE_S)
-            except subprocess.TimeoutExpired as error:
-                process.kill()
-                raise DeadlineError(f"{namespace}: nft did not end within {_DEADLINE_S} s") from error
-        return process.returncode, stdout, stderr
+        return self.program(namespace, "nft", arguments, text, package="nftables")
 
     def _generation(self, namespace: str) -> int:
         """Number of the last transaction on the namespace's ruleset."""
@@ -190,7 +135,7 @@ class Nft:
                 socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER
             )
         with opened:
-            opened.settimeout(_DEADLINE_S)
+            opened.settimeout(DEADLINE_S)
             request = nl.Request(_GET_GENERATION, 0, struct.pack("=BBH", socket.AF_UNSPEC, 0, 0))
             opened.send(request.encode(1, nl.NLM_F_REQUEST))
             for message in nl.messages(opened.recv(4096)):
@@ -202,21 +147,3 @@ class Nft:
 
 def _list_command(ruleset: Ruleset) -> tuple[str, ...]:
     return ("-j", "list", "table", ruleset.family, ruleset.table)
-
-
-def _together(work: Callable[[Ruleset], None], rulesets: Iterable[Ruleset]) -> list[EdgeError | None]:
-    subjects = list(rulesets)
-
-    def attempt(ruleset: Ruleset) -> EdgeError | None:
-        try:
-            work(ruleset)
-        except EdgeError as error:
-            return error
-        except OSError as error:
-            return DaemonError(f"{ruleset}: {error}")
-        return None
-
-    if len(subjects) < 2:
-        return [attempt(ruleset) for ruleset in subjects]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(attempt, subjects))

@@ -297,12 +297,17 @@ class KernelRoute:
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """One nftables table, replaced as a whole; `text` is its body for `nft -f`, without the braces."""
+    """One nftables table, replaced as a whole; `text` is its body for `nft -f`, without the braces.
+
+    xtables: the same rules for iptables-restore and ip6tables-restore, for kernels without nftables;
+    empty when they have no such form.
+    """
 
     namespace: str
     family: Literal["ip", "ip6", "inet"]
     table: str
     text: str
+    xtables: str = ""
 
     @property
     def key(self) -> Key:  # noqa: D102 - see KernelObject

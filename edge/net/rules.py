@@ -1,4 +1,4 @@
-"""NAT and source filters of a VRF as the body of one nftables table. Pure.
+"""NAT and source filters of a VRF as the body of one nftables table, or as rules for iptables. Pure.
 
 Rule of thumb of this file: what a peering link itself says (BGP, BFD, a ping of its addresses) is never
 translated and never refused, or the session would not come up.
@@ -28,10 +28,24 @@ def vrf_rules(vrf: Vrf) -> str:
     A filter lets the networks of its interface's own addresses pass (facts 3.4). Raises ValueError for
     an interface name that cannot stand in a rule.
     """
-    interfaces: tuple[Subinterface | PlainInterface, ...] = (*vrf.subinterfaces, *vrf.interfaces)
-    subnets = {item.name: tuple(address.network for address in item.addresses) for item in interfaces}
-    parts = (source_nat(vrf.nat), source_filter(vrf.source_filters, subnets))
+    parts = (source_nat(vrf.nat), source_filter(vrf.source_filters, _subnets(vrf)))
     return "\n".join(part for part in parts if part)
+
+
+def vrf_xtables(vrf: Vrf) -> str:
+    """The same rules as `vrf_rules` as input of iptables-restore and ip6tables-restore; empty without any.
+
+    For kernels without nftables (edge.net.xtables). Raises ValueError for an interface name that cannot
+    stand in a rule.
+    """
+    if not vrf.nat and not vrf.source_filters:
+        return ""
+    return xtables_filter(vrf.source_filters, _subnets(vrf)) + xtables_nat(vrf.nat)
+
+
+def _subnets(vrf: Vrf) -> dict[str, tuple[Network, ...]]:
+    interfaces: tuple[Subinterface | PlainInterface, ...] = (*vrf.subinterfaces, *vrf.interfaces)
+    return {item.name: tuple(address.network for address in item.addresses) for item in interfaces}
 
 
 def source_nat(rules: tuple[SourceNat, ...]) -> str:
@@ -61,13 +75,11 @@ def source_filter(rules: tuple[SourceFilter, ...], subnets: Mapping[str, tuple[N
         return ""
     lines = []
     for rule in rules:
-        allowed = (*rule.allowed, *subnets.get(rule.interface, ()))
-        v4 = [network for network in allowed if isinstance(network, IPv4Network)]
-        v6 = [network for network in allowed if isinstance(network, IPv6Network)]
+        v4, v6 = _allowed(rule, subnets)
         name = _quoted(rule.interface)
         if v4:
             lines.append(f"iifname {name} ip saddr {_set(v4)} return")
-        lines.append(f"iifname {name} ip6 saddr {_set((*v6, *_ALWAYS_V6))} return")
+        lines.append(f"iifname {name} ip6 saddr {_set(v6)} return")
     interfaces = ", ".join(dict.fromkeys(_quoted(rule.interface) for rule in rules))
     lines.append(f"iifname {{ {interfaces} }} counter name {REFUSED_COUNTER} drop")
     hooks = [
@@ -80,6 +92,43 @@ def source_filter(rules: tuple[SourceFilter, ...], subnets: Mapping[str, tuple[N
     return "\n".join((f"\tcounter {REFUSED_COUNTER} {{\n\t}}\n", _chain("refuse_sources", lines), *hooks))
 
 
+def _allowed(
+    rule: SourceFilter, subnets: Mapping[str, tuple[Network, ...]]
+) -> tuple[list[IPv4Network], list[IPv6Network]]:
+    """The sources that pass, by family: those of the rule, the link's own, those of neighbour discovery."""
+    allowed = (*rule.allowed, *subnets.get(rule.interface, ()))
+    v6 = [network for network in allowed if isinstance(network, IPv6Network)]
+    return [network for network in allowed if isinstance(network, IPv4Network)], [*v6, *_ALWAYS_V6]
+
+
+def xtables_nat(rules: tuple[SourceNat, ...]) -> str:
+    """Table `nat` for iptables-restore, the meaning of `source_nat`."""
+    lines = [
+        f"-4 -A POSTROUTING -o {_plain(rule.interface)} -s {_list(rule.inside)}"
+        f" -j SNAT --to-source {_pool(rule.pool)} --persistent"
+        for rule in rules
+        if rule.inside
+    ]
+    return "\n".join(("*nat", *lines, "COMMIT", ""))
+
+
+def xtables_filter(rules: tuple[SourceFilter, ...], subnets: Mapping[str, tuple[Network, ...]]) -> str:
+    """Table `filter` for iptables-restore, the meaning of `source_filter`."""
+    head = ["*filter", *(f":{chain} ACCEPT" for chain in ("INPUT", "FORWARD", "OUTPUT"))]
+    if not rules:
+        return "\n".join((*head, "COMMIT", ""))
+    lines = [":refuse_sources -", *(f"-A {chain} -j refuse_sources" for chain in ("INPUT", "FORWARD"))]
+    for rule in rules:
+        v4, v6 = _allowed(rule, subnets)
+        opening = f"-A refuse_sources -i {_plain(rule.interface)}"
+        if v4:
+            lines.append(f"-4 {opening} -s {_list(v4)} -j RETURN")
+        lines.append(f"-6 {opening} -s {_list(v6)} -j RETURN")
+    for name in dict.fromkeys(_plain(rule.interface) for rule in rules):
+        lines.append(f"-A refuse_sources -i {name} -m comment --comment {REFUSED_COUNTER} -j DROP")
+    return "\n".join((*head, *lines, "COMMIT", ""))
+
+
 def _chain(name: str, lines: Iterable[str]) -> str:
     body = "".join(f"\t\t{line}\n" for line in lines)
     return f"\tchain {name} {{\n{body}\t}}\n"
@@ -87,10 +136,17 @@ def _chain(name: str, lines: Iterable[str]) -> str:
 
 def _set(networks: Sequence[Network]) -> str:
     """An anonymous set; nft refuses one whose members overlap, so neighbours and parts are joined."""
+    return f"{{ {', '.join(map(str, _joined(networks)))} }}"
+
+
+def _list(networks: Sequence[Network]) -> str:
+    return ",".join(map(str, _joined(networks)))
+
+
+def _joined(networks: Sequence[Network]) -> list[Network]:
     v4 = [network for network in networks if isinstance(network, IPv4Network)]
     v6 = [network for network in networks if isinstance(network, IPv6Network)]
-    joined: list[Network] = [*collapse_addresses(v4), *collapse_addresses(v6)]
-    return f"{{ {', '.join(map(str, joined))} }}"
+    return [*collapse_addresses(v4), *collapse_addresses(v6)]
 
 
 def _pool(pool: IPv4Network | IPv4Address) -> str:
@@ -103,3 +159,11 @@ def _quoted(interface: str) -> str:
     if not interface or any(character in '"\\*' or character.isspace() for character in interface):
         raise ValueError(f"{interface!r} cannot be an interface in a packet rule")
     return f'"{interface}"'
+
+
+def _plain(interface: str) -> str:
+    """A name for iptables, to which a plus sign at its end means "whatever follows"."""
+    quoted = _quoted(interface)
+    if interface.endswith("+") or interface.startswith(("-", "!")):
+        raise ValueError(f"{interface!r} cannot be an interface in a packet rule")
+    return quoted

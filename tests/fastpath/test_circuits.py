@@ -19,7 +19,7 @@ from tests.waiting import wait_until
 
 from .conftest import Bench, Net, hears, tags
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.kernels("here", "stock")]
 
 PROVIDER = (Tag(30, 0x88A8),)
 MARK = b"\x88\xb5edge lab"

@@ -18,6 +18,7 @@ import pytest
 from labs import Labs
 
 from edge.net import namespaces as ns
+from edge.net.capabilities import probe
 from edge.net.kernel import Kernel
 
 CLONE_FS = 0x200
@@ -76,7 +77,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def kernel(sandbox: Sandbox) -> Iterator[Kernel]:
     """A Kernel without a tag plane over the sandbox."""
-    opened = Kernel(netns_directory=sandbox.netns_directory)
+    opened = Kernel(netns_directory=sandbox.netns_directory, packet_rules=probe().packet_rules)
     yield opened
     opened.close()
 

@@ -32,6 +32,7 @@ def assert_undisturbed(before: dict, after: dict, elapsed: float, apart: tuple[s
         )
 
 
+@pytest.mark.kernels("here", "stock")
 def test_reference_lab_comes_up_proves_itself_and_a_second_deploy_changes_nothing(labs: Labs) -> None:
     first = labs.json("deploy", "-t", str(CONTOSO))
     assert first["created"]
@@ -162,6 +163,7 @@ def test_a_bird_that_crashes_is_restarted_and_told(labs: Labs) -> None:
     )
 
 
+@pytest.mark.kernels("here", "stock")
 def test_a_supervisor_killed_with_sigkill_takes_everything_along(labs: Labs) -> None:
     labs.ok("deploy", "-t", str(CONTOSO))
     from lab.client import Client
@@ -204,10 +206,11 @@ def test_exec_gives_the_exit_status_and_the_streams_of_the_command(labs: Labs) -
 
 
 def _descendants(pid: int) -> list[int]:
-    found = []
-    for task in os.listdir(f"/proc/{pid}/task"):
-        # A thread may end between the listing and the reading.
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split():
-                found += [int(child), *_descendants(int(child))]
-    return found
+            parents[int(entry.parent.name)] = int(entry.read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for known in found:
+        found += [child for child, parent in parents.items() if parent == known]
+    return found[1:]

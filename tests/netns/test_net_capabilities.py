@@ -9,6 +9,8 @@ import pytest
 
 from edge.net.capabilities import PACKAGES, probe
 
+pytestmark = pytest.mark.kernels("here", "stock")
+
 
 def test_the_probe_agrees_with_ip_about_vlan_devices(sandbox) -> None:
     sandbox.ip("link", "add", "p0", "type", "veth", "peer", "name", "p1")
@@ -39,7 +41,8 @@ def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyP
 
 def test_programs_that_run_tell_their_version() -> None:
     found = probe()
-    for capability, program in ((found.bird, "bird"), (found.nft, "nft")):
+    programs = [(found.bird, "bird"), *([(found.nft, "nft")] if found.packet_rules == "nft" else [])]
+    for capability, program in programs:
         if not capability.ok:
             pytest.skip(capability.detail)
         said = subprocess.run([program, "--version"], capture_output=True, text=True)
@@ -54,3 +57,10 @@ def test_every_lack_comes_with_a_way_out() -> None:
     listed = found.to_json()["capabilities"]
     assert len(listed) == len(found.all()) == 11
     assert found.is_root == (os.geteuid() == 0)
+
+
+def test_the_probe_agrees_with_nft_about_nftables(sandbox) -> None:
+    found = probe()
+    text = "table inet t { chain c { type nat hook postrouting priority 100; }; }"
+    tried = subprocess.run(["nft", "-f", "-"], input=text, capture_output=True, text=True)
+    assert (found.packet_rules == "nft") == (tried.returncode == 0), (found.nft, tried.stderr)

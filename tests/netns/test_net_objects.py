@@ -7,6 +7,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 import pytest
 from net_helpers import create_all, delete_all
 
+from edge.net.capabilities import probe
 from edge.net.kernel import Kernel
 from edge.net.objects import (
     AdminUp,
@@ -25,12 +26,18 @@ from edge.net.objects import (
     VlanDevice,
 )
 
+pytestmark = pytest.mark.kernels("here", "stock")
+
 A0, B0 = Endpoint("a", "eth0"), Endpoint("b", "eth0")
 SPACES = (Namespace("a"), Namespace("b"))
 WIRE = Veth(A0, B0, 1508, "02:00:00:00:00:0a", "02:00:00:00:00:0b")
 UP = (AdminUp(A0), AdminUp(B0))
-GUARD = (
-    "\tcounter refused_sources {\n\t}\n\tchain input {\n\t\ttype filter hook input priority filter;\n\t}\n"
+GUARD = Ruleset(
+    "a",
+    "inet",
+    "edge",
+    "\tcounter refused_sources {\n\t}\n\tchain input {\n\t\ttype filter hook input priority filter;\n\t}\n",
+    "*filter\n:refused_sources -\n-A INPUT -j refused_sources\nCOMMIT\n",
 )
 
 
@@ -61,7 +68,7 @@ def lab_of_every_type() -> list[KernelObject]:
         KernelRoute("a", ip_network("10.9.0.0/16"), (ip_address("10.0.0.3"), ip_address("10.0.0.2"))),
         KernelRoute("a", ip_network("fd00:9::/48"), (ip_address("fd00::3"), ip_address("fd00::2"))),
         KernelRoute("a", ip_network("::/0"), (ip_address("fd00::2"),)),
-        Ruleset("a", "inet", "edge", GUARD),
+        GUARD,
     ]
 
 
@@ -164,8 +171,8 @@ def test_both_ends_of_a_wire_may_lie_in_one_namespace(kernel: Kernel) -> None:
         ((), Sysctl("a", "net/ipv4/ip_forward", "1"), Sysctl("a", "net/ipv4/ip_forward", "0")),
         (
             (),
-            Ruleset("a", "inet", "edge", GUARD),
-            Ruleset("a", "inet", "edge", "\tcounter other {\n\t}\n"),
+            GUARD,
+            Ruleset("a", "inet", "edge", "\tcounter other {\n\t}\n", "*filter\n:other -\nCOMMIT\n"),
         ),
         (
             (
@@ -244,13 +251,15 @@ def test_a_setting_goes_back_to_what_it_was(kernel: Kernel, sandbox) -> None:
     assert sandbox.run("ip", "netns", "exec", "a", "cat", "/proc/sys/net/ipv4/ip_forward") == "0\n"
 
 
-def test_vlan_devices_stack_and_cross_namespaces(kernel: Kernel) -> None:
-    from edge.net.capabilities import probe
-
+def need_vlan_devices() -> None:
     capabilities = probe()
     for needed in (capabilities.vlan, capabilities.vlan_ad):
         if not needed.ok:
             pytest.skip(needed.detail)
+
+
+def test_vlan_devices_stack_and_cross_namespaces(kernel: Kernel) -> None:
+    need_vlan_devices()
     outer = VlanDevice(Endpoint("a", "eth0s3"), A0, 3, 0x88A8, 1504, "02:00:00:00:00:05")
     inner = VlanDevice(Endpoint("b", "sub"), outer.at, 100, 0x8100, 1500, "02:00:00:00:00:06")
     wanted = [*SPACES, WIRE, inner, outer]

@@ -10,9 +10,11 @@ import pytest
 from net_helpers import create_all
 
 from edge.model import SourceFilter, SourceNat
+from edge.net.capabilities import probe
 from edge.net.kernel import Kernel
 from edge.net.objects import (
     AdminUp,
+    Change,
     DeviceAddress,
     Endpoint,
     KernelObject,
@@ -22,8 +24,17 @@ from edge.net.objects import (
     Sysctl,
     Veth,
 )
-from edge.net.rules import NFT_FAMILY, NFT_TABLE, source_filter, source_nat
+from edge.net.rules import (
+    NFT_FAMILY,
+    NFT_TABLE,
+    source_filter,
+    source_nat,
+    xtables_filter,
+    xtables_nat,
+)
 from tests.waiting import wait_until
+
+BOTH = pytest.mark.kernels("here", "stock")
 
 DEADLINE_S = 3.0
 GOLDEN = Path(__file__).parent.parent / "golden" / "rules"
@@ -57,7 +68,14 @@ def chain(*rules: Ruleset) -> list[KernelObject]:
 
 def filter_of(*allowed: IPv4Network | IPv6Network) -> Ruleset:
     subnets = {"ams": (IPv4Network("198.51.100.0/30"), IPv6Network("2001:db8::/126"))}
-    return Ruleset("msee", NFT_FAMILY, NFT_TABLE, source_filter((SourceFilter("ams", allowed),), subnets))
+    rules = (SourceFilter("ams", allowed),)
+    return Ruleset(
+        "msee",
+        NFT_FAMILY,
+        NFT_TABLE,
+        source_filter(rules, subnets),
+        xtables_filter(rules, subnets) + xtables_nat(()),
+    )
 
 
 def source_seen(kernel: Kernel, client: str, target: str) -> str:
@@ -77,19 +95,17 @@ def refused(kernel: Kernel) -> int:
     return kernel.counters("msee")["refused_sources"][0]
 
 
-NAT = Ruleset(
-    "ce",
-    NFT_FAMILY,
-    NFT_TABLE,
-    source_nat((SourceNat("wan", (IPv4Network("10.1.0.0/16"),), IPv4Network("203.0.113.0/29")),)),
-)
+POOL = (SourceNat("wan", (IPv4Network("10.1.0.0/16"),), IPv4Network("203.0.113.0/29")),)
+NAT = Ruleset("ce", NFT_FAMILY, NFT_TABLE, source_nat(POOL), xtables_filter((), {}) + xtables_nat(POOL))
 
 
+@BOTH
 def test_inside_sources_leave_with_an_address_of_the_pool(kernel: Kernel) -> None:
     create_all(kernel, chain(NAT))
     assert ip_interface(source_seen(kernel, "pc", SERVICE)).ip in IPv4Network("203.0.113.0/29")
 
 
+@BOTH
 def test_one_inside_address_keeps_one_outside_address(kernel: Kernel) -> None:
     others = [f"52.112.0.{n}" for n in range(2, 10)]
     extra = [DeviceAddress(Endpoint("msee", "lo"), ip_interface(f"{other}/32")) for other in others]
@@ -97,11 +113,13 @@ def test_one_inside_address_keeps_one_outside_address(kernel: Kernel) -> None:
     assert len({source_seen(kernel, "pc", target) for target in (SERVICE, *others)}) == 1
 
 
+@BOTH
 def test_the_routers_own_packets_on_the_link_are_not_translated(kernel: Kernel) -> None:
     create_all(kernel, chain(NAT))
     assert source_seen(kernel, "ce", "198.51.100.2") == "198.51.100.1"
 
 
+@BOTH
 def test_allowed_sources_and_the_link_itself_pass_the_filter(kernel: Kernel) -> None:
     create_all(kernel, chain(NAT, filter_of(IPv4Network("203.0.113.0/28"))))
     source_seen(kernel, "pc", SERVICE)
@@ -110,6 +128,7 @@ def test_allowed_sources_and_the_link_itself_pass_the_filter(kernel: Kernel) -> 
     assert refused(kernel) == 0
 
 
+@BOTH
 def test_a_source_that_nobody_allowed_is_dropped_and_counted(kernel: Kernel) -> None:
     create_all(kernel, chain(filter_of(IPv4Network("203.0.113.0/28"))))
     with (
@@ -132,3 +151,34 @@ def test_nft_takes_the_golden_rules(kernel: Kernel, golden: Path) -> None:
     rules = Ruleset("a", NFT_FAMILY, NFT_TABLE, golden.read_text(encoding="utf-8"))
     create_all(kernel, [Namespace("a"), rules])
     assert rules in kernel.found([rules])
+
+
+@BOTH
+def test_rules_that_were_touched_are_found_as_others_and_put_back(kernel: Kernel, sandbox) -> None:
+    rules = filter_of(IPv4Network("203.0.113.0/28"))
+    create_all(kernel, [*chain(), rules])
+    assert rules in kernel.found([rules])
+    nft = probe().packet_rules == "nft"
+    touch = "nft flush chain inet edge refuse_sources" if nft else "iptables-legacy -F"
+    sandbox.ip("netns", "exec", "msee", *touch.split())
+    (found,) = (item for item in kernel.found([rules]) if isinstance(item, Ruleset))
+    assert found != rules
+    assert kernel.apply([Change(found, rules)]) == [None]
+    assert rules in kernel.found([rules])
+    assert kernel.apply([Change(rules, None)]) == [None]
+    assert not [item for item in kernel.found([rules]) if isinstance(item, Ruleset)]
+
+
+@pytest.mark.kernels("stock")
+@pytest.mark.parametrize("golden", sorted(GOLDEN.glob("*.rules")), ids=lambda path: path.stem)
+def test_iptables_takes_the_golden_rules(kernel: Kernel, golden: Path) -> None:
+    rules = Ruleset("a", NFT_FAMILY, NFT_TABLE, "", golden.read_text(encoding="utf-8"))
+    create_all(kernel, [Namespace("a"), rules])
+    assert rules in kernel.found([rules])
+
+
+@pytest.mark.kernels("stock")
+def test_rules_without_another_form_are_refused_where_there_are_no_nftables(kernel: Kernel) -> None:
+    create_all(kernel, [Namespace("a")])
+    (error,) = kernel.apply([Change(None, Ruleset("a", NFT_FAMILY, NFT_TABLE, "\tchain x {\n\t}\n"))])
+    assert "these rules have no other form" in str(error)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_interface
 from pathlib import Path
 
 import pytest
 
 from edge.model import PlainInterface, SourceFilter, SourceNat, Subinterface, Tag, Vrf
-from edge.net.rules import source_filter, source_nat, vrf_rules
+from edge.net.rules import source_filter, source_nat, vrf_rules, vrf_xtables
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "rules"
 LAN = IPv4Network("10.1.0.0/16")
@@ -58,9 +59,10 @@ BOTH = Vrf(
 
 
 @pytest.mark.parametrize("name", ["ce", "msee", "both"])
-def test_rules_are_as_in_the_golden_file(name: str) -> None:
-    text = vrf_rules({"ce": CE, "msee": MSEE, "both": BOTH}[name])
-    golden = GOLDEN / f"{name}.nft"
+@pytest.mark.parametrize(("render", "form"), [(vrf_rules, "nft"), (vrf_xtables, "rules")])
+def test_rules_are_as_in_the_golden_file(name: str, render: Callable[[Vrf], str], form: str) -> None:
+    text = render({"ce": CE, "msee": MSEE, "both": BOTH}[name])
+    golden = GOLDEN / f"{name}.{form}"
     if os.environ.get("EDGELAB_UPDATE_GOLDEN"):
         golden.write_text(text, encoding="utf-8")
     assert text == golden.read_text(encoding="utf-8")
@@ -70,6 +72,7 @@ def test_no_rules_are_no_text() -> None:
     assert source_nat(()) == ""
     assert source_filter((), {}) == ""
     assert vrf_rules(Vrf("x", "x", IPv4Address("10.0.0.1"))) == ""
+    assert vrf_xtables(Vrf("x", "x", IPv4Address("10.0.0.1"))) == ""
 
 
 @pytest.mark.parametrize("name", ["", 'a"b', "a b", "eth*", "a\\b", "a\nb"])
@@ -78,3 +81,11 @@ def test_a_name_that_would_break_a_rule_is_refused(name: str) -> None:
         source_filter((SourceFilter(name, (LAN,)),), {})
     with pytest.raises(ValueError, match="cannot be an interface"):
         source_nat((SourceNat(name, (LAN,), LAN),))
+    with pytest.raises(ValueError, match="cannot be an interface"):
+        vrf_xtables(Vrf("x", "x", IPv4Address("10.0.0.1"), nat=(SourceNat(name, (LAN,), LAN),)))
+
+
+@pytest.mark.parametrize("name", ["eth+", "-j", "!lo"])
+def test_a_name_that_iptables_would_read_as_more_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot be an interface"):
+        vrf_xtables(Vrf("x", "x", IPv4Address("10.0.0.1"), nat=(SourceNat(name, (LAN,), LAN),)))
