@@ -16,12 +16,16 @@ from edge.net.objects import (
     KernelObject,
     KernelRoute,
     Namespace,
+    RateLimit,
     Veth,
     VirtualCircuit,
     VlanDevice,
 )
 from edge.router import device_name, mac_of, sysctls
 from lab.model import Fabric, Host, LabModel, Link, Switch
+
+TAG_OCTETS = 4
+"""Length of an 802.1Q or 802.1ad tag in a frame."""
 
 
 def compile_lab(model: LabModel, realisation: RealisationName) -> tuple[KernelObject, ...]:
@@ -100,6 +104,8 @@ def _bridged_circuit(circuit: VirtualCircuit) -> Iterator[KernelObject]:
     for port, tags in ((circuit.port_a, circuit.tags_a), (circuit.port_b, circuit.tags_b)):
         end = yield from _stack(Endpoint(circuit.namespace, port), tags)
         yield BridgePort(end, bridge.device)
+        if circuit.rate_bps is not None:
+            yield RateLimit(end, circuit.rate_bps // 8 * 8, overhead_octets=TAG_OCTETS * len(tags))
 
 
 def _stack(port: Endpoint, tags: TagStack) -> Generator[KernelObject, None, Endpoint]:

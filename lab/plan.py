@@ -18,7 +18,7 @@ _TITLES = (
     "namespace settings",
     "links and bridges",
     "subinterfaces",
-    "bridge ports",
+    "bridge ports and rates",
     "devices up",
     "addresses",
     "routes",

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from edge.errors import CapabilityError, EdgeError, KernelError
 from edge.net import steps
 from edge.net.netlink import Refusal
-from edge.net.objects import Change, Endpoint, KernelObject, VlanDevice
+from edge.net.objects import Change, Endpoint, KernelObject, RateLimit, VlanDevice
 from edge.net.spaces import MissingError, Spaces
 from edge.net.steps import Step
 
@@ -119,6 +119,9 @@ class Devices:
         subject = change.subject
         if isinstance(subject, VlanDevice) and refusal.errno == errno.EOPNOTSUPP:
             return CapabilityError(f"{subject}: this kernel has no VLAN devices", "sudo modprobe 8021q")
+        if isinstance(subject, RateLimit) and refusal.errno in (errno.ENOENT, errno.EOPNOTSUPP):
+            words = f"{subject}: this kernel has no token bucket filter"
+            return CapabilityError(words, "sudo modprobe sch_tbf")
         taken = [
             at for at in steps.devices_of(subject) if refusal.errno in _TAKEN and self._spaces.exists(at)
         ]

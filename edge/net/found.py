@@ -21,6 +21,7 @@ from edge.net.objects import (
     Key,
     Macvlan,
     Namespace,
+    RateLimit,
     SubinterfaceTags,
     Sysctl,
     Veth,
@@ -67,6 +68,10 @@ def interpret(
             at = Endpoint(namespace, link_of.name)
             if link_of.kind in OUR_KINDS or index == nl.LOOPBACK_INDEX or at in named:
                 yield DeviceAddress(at, address)
+        for index, rate_bps, overhead in snapshot.rates:
+            link_of = by_index.get(index)
+            if link_of is not None and link_of.kind == "vlan":
+                yield RateLimit(Endpoint(namespace, link_of.name), rate_bps, overhead)
         for destination, via in snapshot.routes:
             yield KernelRoute(namespace, destination, via)
 

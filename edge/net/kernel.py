@@ -195,7 +195,8 @@ class Kernel:
         for name in self._spaces.names():
             route = self._spaces.route(name)
             routes = [message for version in (4, 6) for message in route.dump(nl.dump_static_routes(version))]
-            snapshot = take(route.dump(nl.dump_links()), route.dump(nl.dump_addresses()), routes)
+            links, addresses = route.dump(nl.dump_links()), route.dump(nl.dump_addresses())
+            snapshot = take(links, addresses, routes, route.dump(nl.dump_queues()))
             self._spaces.learn(name, snapshot.links)
             snapshots[name] = snapshot
         return snapshots

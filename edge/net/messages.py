@@ -28,6 +28,7 @@ NLMSGERR_ATTR_MSG = 1
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
+RTM_NEWQDISC, RTM_DELQDISC, RTM_GETQDISC = 36, 37, 38
 RTM_NEWNSID, RTM_GETNSID = 88, 90
 
 IFF_UP = 0x1
@@ -49,6 +50,11 @@ IFA_F_NODAD = 0x02
 NETNSA_NSID, NETNSA_FD = 1, 3
 
 RTA_DST, RTA_GATEWAY, RTA_MULTIPATH, RTA_VIA = 1, 5, 9, 18
+TCA_KIND, TCA_OPTIONS = 1, 2
+TCA_TBF_PARMS, TCA_TBF_RATE64, TCA_TBF_BURST = 1, 4, 6
+TC_H_ROOT = 0xFFFFFFFF
+TC_LINKLAYER_ETHERNET = 1
+
 RTM_F_CLONED = 0x200
 RTPROT_STATIC = 4
 RT_TABLE_MAIN = 254
@@ -66,6 +72,9 @@ _IFADDRMSG = struct.Struct("=BBBBI")
 _RTMSG = struct.Struct("=BBBBBBBBI")
 _RTNEXTHOP = struct.Struct("=HBBi")
 _RTATTR = struct.Struct("=HH")
+_TCMSG = struct.Struct("=BxxxiIII")
+_TC_RATESPEC = struct.Struct("=BBHhHI")
+_TC_TBF_QOPT_TAIL = struct.Struct("=III")
 
 NESTED = 0x8000
 """NLA_F_NESTED: the value is attributes itself."""
@@ -305,6 +314,50 @@ def dump_static_routes(version: int) -> Request:
     """Ask for the static routes of the main table (the kernel filters: NETLINK_GET_STRICT_CHK)."""
     header = _RTMSG.pack(FAMILY_OF_VERSION[version], 0, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC, 0, 0, 0)
     return Request(RTM_GETROUTE, NLM_F_DUMP, header)
+
+
+def _tcmsg(index: int) -> bytes:
+    return _TCMSG.pack(0, index, 0, TC_H_ROOT, 0)
+
+
+def set_token_bucket(
+    index: int, rate_bps: int, overhead_octets: int, burst_octets: int, queue_octets: int
+) -> Request:
+    """A token bucket filter as a device's queue, in the old one's place; octets count with the overhead.
+
+    The rate is kept in octets per second. Above 2^32 of them it stands in an attribute of its own.
+    """
+    rate = rate_bps // 8
+    spec = _TC_RATESPEC.pack(0, TC_LINKLAYER_ETHERNET, overhead_octets, 0, 0, min(rate, 0xFFFFFFFF))
+    parameters = spec + bytes(_TC_RATESPEC.size) + _TC_TBF_QOPT_TAIL.pack(queue_octets, 0, 0)
+    options = attribute(TCA_TBF_PARMS, parameters) + u32(TCA_TBF_BURST, burst_octets)
+    if rate > 0xFFFFFFFF:
+        options += attribute(TCA_TBF_RATE64, struct.pack("=Q", rate))
+    octets = _tcmsg(index) + text(TCA_KIND, "tbf") + attribute(TCA_OPTIONS | NESTED, options)
+    return Request(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, octets)
+
+
+def delete_queue(index: int) -> Request:
+    """Take a device's own queue away; the kernel's default comes back."""
+    return Request(RTM_DELQDISC, 0, _tcmsg(index))
+
+
+def dump_queues() -> Request:
+    """Ask for the queues of all devices."""
+    return Request(RTM_GETQDISC, NLM_F_DUMP, _TCMSG.pack(0, 0, 0, 0, 0))
+
+
+def parse_token_bucket(payload: bytes) -> tuple[int, int, int] | None:
+    """(device index, bits per second, overhead in octets) of a RTM_NEWQDISC; None for another queue."""
+    _, index, _, parent, _ = _TCMSG.unpack_from(payload)
+    found = attributes(payload, _TCMSG.size)
+    if found.get(TCA_KIND, b"").rstrip(b"\0") != b"tbf" or parent != TC_H_ROOT:
+        return None
+    options = attributes(found.get(TCA_OPTIONS, b""))
+    _, _, overhead, _, _, rate = _TC_RATESPEC.unpack_from(options.get(TCA_TBF_PARMS, b"").ljust(12, b"\0"))
+    if TCA_TBF_RATE64 in options:
+        rate = struct.unpack("=Q", options[TCA_TBF_RATE64])[0]
+    return index, rate * 8, overhead
 
 
 def get_netnsid(netns_fd: int) -> Request:

@@ -243,6 +243,30 @@ class VirtualCircuit:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimit:
+    """What leaves by a device is limited by a token bucket; a short queue, then drops (facts 2).
+
+    `kernel` realisation; in the `bpf` one a VirtualCircuit has its own. rate_bps: bits per second of whole
+    frames, a multiple of 8. overhead_octets: what the device's lower ones will add to each frame.
+    """
+
+    at: Endpoint
+    rate_bps: int
+    overhead_octets: int
+
+    @property
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
+        return ("rate-limit", str(self.at))
+
+    @property
+    def namespace(self) -> str:  # noqa: D102 - see KernelObject
+        return self.at.namespace
+
+    def __str__(self) -> str:
+        return f"rate limit {self.rate_bps / 1e6:g} Mbit/s on {self.at}"
+
+
+@dataclass(frozen=True, slots=True)
 class AdminUp:
     """A device is administratively up."""
 
@@ -337,7 +361,7 @@ TIERS: tuple[tuple[type, ...], ...] = (
     (Sysctl,),
     (Veth, Bridge),
     (Macvlan, VlanDevice),
-    (BridgePort, Sysctl),
+    (BridgePort, RateLimit, Sysctl),
     (AdminUp,),
     (DeviceAddress,),
     (KernelRoute,),

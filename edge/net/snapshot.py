@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface
 
@@ -45,11 +46,15 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One namespace at one moment. Addresses carry the index of their device."""
+    """One namespace at one moment. Addresses carry the index of their device.
+
+    rates: (device index, bits per second, overhead in octets) of token buckets.
+    """
 
     links: tuple[Link, ...]
     addresses: tuple[tuple[int, Interface], ...]
     routes: tuple[tuple[Network, tuple[Address, ...]], ...]
+    rates: tuple[tuple[int, int, int], ...] = ()
 
 
 _I32 = struct.Struct("=i")
@@ -146,12 +151,19 @@ def _multipath(data: bytes) -> list[Address | None]:
     return gateways
 
 
-def take(links: list[nl.Message], addresses: list[nl.Message], routes: list[nl.Message]) -> Snapshot:
+def take(
+    links: list[nl.Message],
+    addresses: list[nl.Message],
+    routes: list[nl.Message],
+    queues: Sequence[nl.Message] = (),
+) -> Snapshot:
     """A Snapshot from the messages of its dumps."""
     at = (parse_address(message.payload) for message in addresses)
+    rates = (nl.parse_token_bucket(message.payload) for message in queues)
     static = (parse_route(message.payload) for message in routes)
     return Snapshot(
         links=tuple(parse_link(message.payload) for message in links),
         addresses=tuple(item for item in at if item is not None),
         routes=tuple(item for item in static if item is not None),
+        rates=tuple(item for item in rates if item is not None),
     )

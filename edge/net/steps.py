@@ -10,6 +10,7 @@ import errno
 from dataclasses import dataclass
 from typing import Protocol
 
+from edge.fastpath.layout import BURST_OCTETS_MIN, NANOBITS_PER_BIT, Rate
 from edge.net import messages as nl
 from edge.net.objects import (
     AdminUp,
@@ -21,17 +22,18 @@ from edge.net.objects import (
     KernelObject,
     KernelRoute,
     Macvlan,
+    RateLimit,
     Veth,
     VlanDevice,
 )
 
 Device = Veth | Bridge | Macvlan | VlanDevice
-LinkState = Device | BridgePort | AdminUp | DeviceAddress | KernelRoute
+LinkState = Device | BridgePort | RateLimit | AdminUp | DeviceAddress | KernelRoute
 
-LINK_STATE = (Veth, Bridge, Macvlan, VlanDevice, BridgePort, AdminUp, DeviceAddress, KernelRoute)
+LINK_STATE = (Veth, Bridge, Macvlan, VlanDevice, BridgePort, RateLimit, AdminUp, DeviceAddress, KernelRoute)
 """The types of LinkState."""
 
-GONE = frozenset((errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENXIO))
+GONE = frozenset((errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENXIO))
 """What the kernel answers when that which shall go is not there."""
 
 
@@ -99,9 +101,19 @@ def create(subject: LinkState, indexes: Indexes) -> list[Step]:
     if isinstance(subject, BridgePort):
         bridge = indexes.index(Endpoint(subject.namespace, subject.bridge))
         return [Step(subject.namespace, nl.set_master(index, bridge))]
+    if isinstance(subject, RateLimit):
+        return [Step(subject.namespace, _token_bucket(index, subject))]
     if isinstance(subject, AdminUp):
         return [Step(subject.namespace, nl.set_up(index, True))]
     return [Step(subject.namespace, nl.add_address(index, subject.address))]
+
+
+def _token_bucket(index: int, limit: RateLimit) -> nl.Request:
+    rate = Rate.of(limit.rate_bps)
+    burst_octets = rate.burst_nanobits // NANOBITS_PER_BIT // 8
+    return nl.set_token_bucket(
+        index, limit.rate_bps, limit.overhead_octets, burst_octets, queue_octets=BURST_OCTETS_MIN
+    )
 
 
 def _create_device(subject: Device, indexes: Indexes) -> list[Step]:
@@ -170,6 +182,8 @@ def delete(subject: LinkState, indexes: Indexes) -> list[Step]:
     index = indexes.index(subject.at)
     if isinstance(subject, BridgePort):
         return [Step(subject.namespace, nl.set_master(index, 0))]
+    if isinstance(subject, RateLimit):
+        return [Step(subject.namespace, nl.delete_queue(index))]
     if isinstance(subject, AdminUp):
         return [Step(subject.namespace, nl.set_up(index, False))]
     return [Step(subject.namespace, nl.delete_address(index, subject.address))]

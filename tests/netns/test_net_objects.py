@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 from net_helpers import create_all, delete_all
 
+from edge.fastpath.layout import BURST_OCTETS_MIN
 from edge.net.capabilities import probe
 from edge.net.kernel import Kernel
 from edge.net.objects import (
@@ -20,6 +23,7 @@ from edge.net.objects import (
     KernelRoute,
     Macvlan,
     Namespace,
+    RateLimit,
     Ruleset,
     Sysctl,
     Veth,
@@ -270,3 +274,56 @@ def test_vlan_devices_stack_and_cross_namespaces(kernel: Kernel) -> None:
     moved = VlanDevice(inner.at, inner.lower, 101, inner.tpid, inner.mtu, inner.mac)
     assert kernel.apply([Change(inner, moved)]) == [None]
     assert moved in kernel.found([*wanted[:-2], moved, outer])
+
+
+TAGGED_A = VlanDevice(Endpoint("a", "eth0.5"), A0, 5, 0x8100, 1500, "02:00:00:00:00:15")
+TAGGED_B = VlanDevice(Endpoint("b", "eth0.5"), B0, 5, 0x8100, 1500, "02:00:00:00:00:16")
+TAGGED = (*SPACES, WIRE, TAGGED_A, TAGGED_B, *UP, AdminUp(TAGGED_A.at), AdminUp(TAGGED_B.at))
+SENT_OCTETS = 1_200_000
+SO_RCVBUFFORCE = 33
+
+
+def test_a_rate_limit_is_found_changed_and_taken_away(kernel: Kernel) -> None:
+    need_vlan_devices()
+    limit = RateLimit(TAGGED_A.at, 200_000_000, 4)
+    create_all(kernel, [*TAGGED, limit])
+    assert kernel.found([]) == {*TAGGED, limit}
+    fast = RateLimit(TAGGED_A.at, 100_000_000_000, 8)
+    assert kernel.apply([Change(limit, fast)]) == [None]
+    assert kernel.found([]) == {*TAGGED, fast}
+    assert kernel.apply([Change(fast, None)]) == [None]
+    assert kernel.apply([Change(fast, None)]) == [None], "what has gone already counts as done"
+    assert kernel.found([]) == set(TAGGED)
+
+
+@pytest.mark.parametrize("rate_bps", [None, 4_000_000])
+def test_a_device_sends_no_faster_than_its_rate(kernel: Kernel, rate_bps: int | None) -> None:
+    need_vlan_devices()
+    limits = [] if rate_bps is None else [RateLimit(TAGGED_A.at, rate_bps, 4)]
+    addresses = [
+        DeviceAddress(TAGGED_A.at, ip_interface("10.0.0.1/24")),
+        DeviceAddress(TAGGED_B.at, ip_interface("10.0.0.2/24")),
+    ]
+    create_all(kernel, [*TAGGED, *limits, *addresses])
+    with (
+        kernel.socket("b", socket.AF_INET, socket.SOCK_DGRAM) as server,
+        kernel.socket("a", socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        server.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 * SENT_OCTETS)
+        server.bind(("10.0.0.2", 7))
+        server.settimeout(10)
+        client.connect(("10.0.0.2", 7))
+        began = time.monotonic()
+        # The sender waits for room in its buffer, which is smaller than the queue: nothing is lost.
+        for _ in range(SENT_OCTETS // 1200):
+            client.send(bytes(1200))
+        for _ in range(SENT_OCTETS // 1200):
+            server.recv(2000)
+        elapsed_s = time.monotonic() - began
+    # A full bucket passes at once, all else at the rate. Headers: UDP, IPv4, Ethernet, the tag.
+    octets = SENT_OCTETS // 1200 * (1200 + 8 + 20 + 14 + 4) - BURST_OCTETS_MIN
+    least_s = octets * 8 / (rate_bps or 4_000_000)
+    if rate_bps is None:
+        assert elapsed_s < least_s
+    else:
+        assert least_s * 0.98 < elapsed_s < least_s * 1.5

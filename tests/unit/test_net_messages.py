@@ -270,3 +270,15 @@ def test_an_address_that_is_not_global_is_passed_over() -> None:
     assert snapshot.parse_address(bytes(payload)) is not None
     payload[3] = 253
     assert snapshot.parse_address(bytes(payload)) is None
+
+
+@pytest.mark.parametrize("rate_bps", [8, 200_000_000, 2**32 * 8 - 8, 2**32 * 8, 400_000_000_000])
+def test_a_token_bucket_is_read_back_as_ordered(rate_bps: int) -> None:
+    request = nl.set_token_bucket(7, rate_bps, 8, 1_000_000, 100_000)
+    assert nl.parse_token_bucket(request.payload) == (7, rate_bps, 8)
+
+
+def test_a_queue_of_another_kind_is_no_token_bucket() -> None:
+    octets = nl.delete_queue(7).payload
+    assert nl.parse_token_bucket(octets) is None
+    assert nl.parse_token_bucket(octets + nl.attribute(nl.TCA_KIND, b"htb\0")) is None
