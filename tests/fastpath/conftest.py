@@ -13,6 +13,7 @@ import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -35,8 +36,8 @@ class Net:
 
     def run(self, *command: str, text: str = "") -> str:
         """Run a program inside; its output."""
-        enter = ["nsenter", f"--net=/proc/{os.getpid()}/fd/{self.fd}", *command]
-        done = subprocess.run(enter, input=text, capture_output=True, text=True)
+        with inside(self.fd):
+            done = subprocess.run(command, input=text, capture_output=True, text=True)
         assert done.returncode == 0, f"{' '.join(command)} in {self.name}:\n{text}{done.stdout}{done.stderr}"
         return done.stdout
 
@@ -126,7 +127,8 @@ class Bench:
             *f"peer name {device} index {at_b} mtu {mtu} netns /proc/{os.getpid()}/fd/{b.fd}".split(),
         )
         for net in (a, b):
-            net.run("sh", "-c", f"echo 1 > /proc/sys/net/ipv6/conf/{device}/disable_ipv6")
+            with inside(net.fd):
+                Path(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6").write_text("1")
             net.ip(f"link set {device} up")
         return at_a, at_b
 

@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -23,6 +24,7 @@ pytestmark = [pytest.mark.root, pytest.mark.kernels("here", "stock")]
 
 PROVIDER = (Tag(30, 0x88A8),)
 MARK = b"\x88\xb5edge lab"
+OFFER_DEADLINE_S, TRANSFER_DEADLINE_S = 30.0, 60.0
 
 
 def provider(bench: Bench) -> tuple[Net, Net, Net]:
@@ -122,13 +124,14 @@ def test_ends_of_a_peering_talk_through_a_provider(bench: Bench) -> None:
     assert not hears(a, vrf, "192.0.2.2", within_s=0.2)
 
 
-def offer(net: Net, size: int, seconds: float) -> tuple[int, float]:
-    """Send frames as fast as they go for a while; octets offered and seconds taken."""
+def offer(net: Net, size: int, enough: Callable[[int, float], bool]) -> tuple[int, float]:
+    """Send frames as fast as they go until octets and seconds are enough; how much of both that was."""
     data, sent = frame(C100, size=size), 0
     with net.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
         sock.bind(("xa", 0))
         begin = time.monotonic()
-        while (taken := time.monotonic() - begin) < seconds:
+        while not enough(sent, taken := time.monotonic() - begin):
+            assert taken < OFFER_DEADLINE_S, f"{sent} octets in {taken} s do not overload the policer"
             sent += sock.send(data)
     return sent, taken
 
@@ -139,20 +142,23 @@ def burst_octets(rate_bps: int) -> int:
 
 def test_a_policer_passes_its_rate_and_takes_a_new_one_while_traffic_flows(bench: Bench) -> None:
     a, p, _b = provider(bench)
-    current = bench.circuit(p, ("xa", tags(100)), ("xb", tags(200)), rate_bps=5_000_000)
+    current = bench.circuit(p, ("xa", tags(100)), ("xb", tags(200)), rate_bps=2_000_000)
     passed_before = dropped_before = 0
-    for rate_bps in (5_000_000, 20_000_000, 2_000_000):
+    for rate_bps in (2_000_000, 8_000_000, 1_000_000):
+
+        def at_most(seconds: float, rate_bps: int = rate_bps) -> float:
+            return rate_bps / 8 * seconds + burst_octets(rate_bps)
+
         circuit = replace(current, rate_bps=rate_bps)
         if circuit != current:
             bench.plane.change_circuit(current, circuit)
         assert bench.plane.found() == {circuit}
-        offered, seconds = offer(a, 1400, 0.5)
+        # The least that passes shows only over a while: a bucket that was just drained has to fill first.
+        offered, seconds = offer(a, 1400, lambda sent, taken: taken > 0.5 and sent > 2 * at_most(taken))
         counters = counted(bench, circuit).a_to_b
         passed, dropped = counters.passed.bytes - passed_before, counters.dropped.bytes - dropped_before
         passed_before, dropped_before = counters.passed.bytes, counters.dropped.bytes
-        at_most = rate_bps / 8 * seconds + burst_octets(rate_bps)
-        assert offered > 2 * at_most, "the machine is too slow to overload the policer"
-        assert 0.7 * rate_bps / 8 * seconds <= passed <= 1.1 * at_most
+        assert 0.7 * rate_bps / 8 * seconds <= passed <= 1.1 * at_most(seconds)
         assert passed + dropped == offered
         current = circuit
     assert counted(bench, current).b_to_a.passed.packets == 0
@@ -161,17 +167,17 @@ def test_a_policer_passes_its_rate_and_takes_a_new_one_while_traffic_flows(bench
 def test_without_a_rate_nothing_is_dropped(bench: Bench) -> None:
     a, p, _b = provider(bench)
     circuit = bench.circuit(p, ("xa", tags(100)), ("xb", tags(200)), rate_bps=1_000_000)
-    offer(a, 1400, 0.2)
+    offer(a, 1400, lambda sent, taken: sent > 2 * (taken * 1_000_000 / 8 + burst_octets(1_000_000)))
     before = counted(bench, circuit).a_to_b
     assert before.dropped.packets > 0
     bench.plane.change_circuit(circuit, replace(circuit, rate_bps=None))
-    offered, _ = offer(a, 1400, 0.2)
+    offered, _ = offer(a, 1400, lambda sent, _: sent > 2 * burst_octets(1_000_000))
     after = counted(bench, circuit).a_to_b
     assert after.dropped == before.dropped
     assert after.passed.bytes - before.passed.bytes == offered
 
 
-def test_tcp_with_gso_gets_through_a_policer_at_about_its_rate(bench: Bench) -> None:
+def test_tcp_with_gso_gets_through_a_policer_no_faster_than_its_rate(bench: Bench) -> None:
     a, p, b = provider(bench)
     bench.macvlan(a, "xa", "s0", tags(100), "192.0.2.1/30")
     bench.macvlan(b, "xb", "s0", tags(200), "192.0.2.2/30")
@@ -191,14 +197,13 @@ def test_tcp_with_gso_gets_through_a_policer_at_about_its_rate(bench: Bench) -> 
         receiver.start()
         begin = time.monotonic()
         with a.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
-            client.settimeout(20)
+            client.settimeout(TRANSFER_DEADLINE_S)
             client.connect(("192.0.2.2", 4000))
             client.sendall(bytes(size))
-        receiver.join(20)
+        receiver.join(TRANSFER_DEADLINE_S)
         seconds = time.monotonic() - begin
     assert done == [size]
     assert seconds >= (size - burst_octets(80_000_000)) * 8 / 80_000_000
-    assert seconds < 3 * size * 8 / 80_000_000
     passed = counted(bench, circuit).a_to_b.passed
     assert passed.packets >= size // 1460
     assert passed.bytes >= size + passed.packets * (18 + 40)

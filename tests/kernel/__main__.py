@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def test_job(arguments: Sequence[str]) -> guest.Job:
     summary = os.environ.get("EDGELAB_TEST_SUMMARY")
     return guest.Job(
         command,
-        {**environment(), "EDGELAB_TEST_KERNEL": "stock"},
+        # The mark must be in the environment that pytest begins with (tests/netns/labs.py).
+        {**environment(), "EDGELAB_TEST_KERNEL": "stock", "EDGELAB_TEST_RUN": uuid.uuid4().hex},
         CHECKOUT,
         writable=[Path(summary).resolve().parent] if summary else [],
         deadline_s=TEST_DEADLINE_S,

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,14 @@ pytestmark = pytest.mark.root
 
 ROOT = Path(__file__).parents[2]
 INTERRUPT = b"\x03"
+
+
+@pytest.fixture
+def labs(tmp_path: Path) -> Iterator[Labs]:
+    """Labs by the program itself, started as a user starts it."""
+    made = Labs(tmp_path / "labs", tmp_path, forked=False)
+    yield made
+    made.destroy_all()
 
 
 def small(**changes: Any) -> dict[str, Any]:

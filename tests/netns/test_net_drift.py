@@ -79,7 +79,7 @@ def test_a_device_that_somebody_else_made_is_found_when_it_is_asked_for(kernel: 
     assert up in kernel.found([up])
 
 
-RULES = Ruleset("a", "inet", "edge", GUARD)
+RULES = GUARD
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
@@ -123,8 +124,8 @@ def test_a_setting_that_does_not_exist_and_a_value_refused_are_told_apart(kernel
 def test_packet_rules_are_refused_by_the_line_of_the_operators_text(kernel: Kernel) -> None:
     create_all(kernel, SPACES)
     wrong = Ruleset("a", "inet", "edge", "\tchain x {\n\t\tip saddr 10.0.0.0/33 drop\n\t}\n")
-    nowhere = Ruleset("nowhere", "inet", "edge", GUARD)
-    right = Ruleset("b", "inet", "edge", GUARD)
+    nowhere = replace(GUARD, namespace="nowhere")
+    right = replace(GUARD, namespace="b")
 
     errors = kernel.apply([Change(None, item) for item in (wrong, nowhere, right)])
 
@@ -136,7 +137,7 @@ def test_packet_rules_are_refused_by_the_line_of_the_operators_text(kernel: Kern
 
 
 def test_refused_packet_rules_leave_the_old_ones_in_place(kernel: Kernel) -> None:
-    good = Ruleset("a", "inet", "edge", GUARD)
+    good = GUARD
     bad = Ruleset("a", "inet", "edge", "\tchain x {\n\t\tjump nowhere\n\t}\n")
     create_all(kernel, [Namespace("a"), good])
 
@@ -148,7 +149,7 @@ def test_refused_packet_rules_leave_the_old_ones_in_place(kernel: Kernel) -> Non
 def test_what_has_gone_already_counts_as_deleted(kernel: Kernel, sandbox) -> None:
     address = DeviceAddress(A0, ip_interface("10.0.0.1/24"))
     route = KernelRoute("a", ip_network("10.9.0.0/16"), (ip_address("10.0.0.2"),))
-    rules = Ruleset("a", "inet", "edge", GUARD)
+    rules = GUARD
     macvlan = Macvlan(Endpoint("a", "sub"), "eth0", 1500, "02:00:00:00:00:03")
     lab = [WIRE, macvlan, *UP, address, route, rules, Sysctl("a", "net/ipv4/ip_forward", "1")]
     create_all(kernel, [*SPACES, *lab])
