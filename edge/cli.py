@@ -44,9 +44,11 @@ def doctor(links: str, output: str) -> int:
 
     Everything is found out by trying it in a scratch namespace. Exit 3 when no lab can run here.
     """
-    from edge.net.capabilities import choose_realisation, probe
+    from edge.net.capabilities import choose_realisation
+    from edge.net.survey import survey
 
-    found = probe()
+    told = survey()
+    found = told.capabilities
     try:
         chosen = choose_realisation(found, links)  # type: ignore[arg-type]
         words, status = f"links by {chosen.name}: {chosen.reason}", EXIT_OK
@@ -54,15 +56,22 @@ def doctor(links: str, output: str) -> int:
         chosen, words, status = None, str(error), EXIT_MACHINE
     if output == "json":
         choice = {"name": chosen.name, "reason": chosen.reason} if chosen else None
-        print(json.dumps({**found.to_json(), "realisation": choice, "words": words}, indent=2))
+        findings = [item.to_json() for item in told.findings]
+        rest = {"realisation": choice, "words": words, "system": told.system, "findings": findings}
+        print(json.dumps({**found.to_json(), **rest}, indent=2))
         return status
-    width = max(len(item.name) for item in found.all())
-    for item in found.all():
-        mark = "yes" if item.ok else "no "
-        print(f"{mark}  {item.name:<{width}}  {item.detail}")
+    print(told.system)
+    width = max(len(item.capability.name) for item in told.findings)
+    group = ""
+    for finding in told.findings:
+        if finding.group != group:
+            group = finding.group
+            print(f"\n{group}")
+        item = finding.capability
+        print(f"  {'yes' if item.ok else 'no '}  {item.name:<{width}}  {item.detail}")
         if item.remedy:
-            print(f"     {'':<{width}}  way out: {item.remedy}")
-    print(words)
+            print(f"       {'':<{width}}  way out: {item.remedy}")
+    print(f"\n{words}")
     return status
 
 

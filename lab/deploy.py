@@ -167,7 +167,7 @@ def dry_run(model: LabModel, links: Asked) -> tuple[dict[str, Any], str]:
     from lab.plan import diff
 
     try:
-        chosen = choose_realisation(probe(), links)
+        chosen = choose_realisation(probe(deciding=links), links)
     except CapabilityError as error:
         if links == "ring":
             raise UsageError(str(error)) from error

@@ -111,9 +111,7 @@ def _unshare() -> None:
         return
     user, group = os.geteuid(), os.getegid()
     ns.unshare(flags | ns.CLONE_NEWUSER)
-    Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
-    Path("/proc/self/uid_map").write_text(f"0 {user} 1", encoding="ascii")
-    Path("/proc/self/gid_map").write_text(f"0 {group} 1", encoding="ascii")
+    ns.map_to_root(user, group)
 
 
 def _inner_child(

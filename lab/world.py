@@ -31,7 +31,7 @@ class World:
     def __init__(self, bird_directory: Path, netns_directory: Path, asked: Asked) -> None:
         """Choose the realisation of tags. Raises CapabilityError when none fits."""
         self.started = time.time()
-        capabilities = probe()
+        capabilities = probe(deciding=asked)
         self.realisation: Realisation = choose_realisation(capabilities, asked)
         self.tag_plane = TagPlane() if self.realisation.name == "bpf" else None
         self.kernel = Kernel(

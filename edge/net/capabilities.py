@@ -32,7 +32,8 @@ CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_BPF = 12, 21, 39
 _APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 _USERNS_CLONE = Path("/proc/sys/kernel/unprivileged_userns_clone")
 _USERNS_MAX = Path("/proc/sys/user/max_user_namespaces")
-_PROGRAM_DEADLINE_S = 5
+_PROGRAM_DEADLINE_S = 20
+_VERSION = re.compile(r"\d+(\.\d+)+")
 
 Asked = Literal["auto", "kernel", "bpf", "ring"]
 RealisationName = Literal["kernel", "bpf"]
@@ -125,24 +126,30 @@ def choose_realisation(capabilities: Capabilities, asked: Asked = "auto") -> Rea
     )
 
 
-def probe() -> Capabilities:
-    """Try everything. Takes some ten milliseconds; may load the 8021q module by asking for its devices."""
+def probe(deciding: Asked | None = None) -> Capabilities:
+    """Try everything. Takes some ten milliseconds; may load the 8021q module by asking for its devices.
+
+    deciding: try no more than what decides which realisation to take when this one is asked for, and how
+    packet rules are applied; the rest is then told as not tried.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
-    effective = _effective_capabilities()
-    net_admin = _right("CAP_NET_ADMIN", effective, CAP_NET_ADMIN)
-    sys_admin = _right("CAP_SYS_ADMIN", effective, CAP_SYS_ADMIN)
+    net_admin, sys_admin, bpf_rights = rights()
     with ThreadPoolExecutor(2) as pool:
-        packet_filter = pool.submit(_packet_rules)
-        bird = pool.submit(_program, "bird", "--version")
-        vlan, vlan_ad = _vlan_devices()
-        tag_plane = _tag_plane()
+        packet_filter = pool.submit(_packet_rules, deciding is None)
+        bird = pool.submit(_program, "bird", *(("--version",) if deciding is None else ()))
+        vlan, vlan_ad = (_not_tried("802.1Q devices"), _not_tried("802.1ad devices"))
+        if deciding in (None, "auto", "kernel"):
+            vlan, vlan_ad = _vlan_devices()
+        tag_plane = _not_tried("BPF tag plane")
+        if deciding in (None, "bpf") or (deciding == "auto" and not (vlan.ok and vlan_ad.ok)):
+            tag_plane = _tag_plane()
     nft, packet_rules = packet_filter.result()
     return Capabilities(
         is_root=os.geteuid() == 0 and net_admin.ok and sys_admin.ok,
         net_admin=net_admin,
         sys_admin=sys_admin,
-        bpf_rights=_right("CAP_BPF", effective, CAP_BPF),
+        bpf_rights=bpf_rights,
         user_namespaces=_user_namespaces(),
         vlan=vlan,
         vlan_ad=vlan_ad,
@@ -153,6 +160,20 @@ def probe() -> Capabilities:
         nsenter=_program("nsenter"),
         packet_rules=packet_rules,
     )
+
+
+def rights() -> tuple[Capability, Capability, Capability]:
+    """CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_BPF of this process, maybe of a namespace only."""
+    effective = _effective_capabilities()
+    return (
+        _right("CAP_NET_ADMIN", effective, CAP_NET_ADMIN),
+        _right("CAP_SYS_ADMIN", effective, CAP_SYS_ADMIN),
+        _right("CAP_BPF", effective, CAP_BPF),
+    )
+
+
+def _not_tried(name: str) -> Capability:
+    return Capability(name, False, f"{name} not tried", "edge doctor tries everything")
 
 
 def _effective_capabilities() -> int:
@@ -240,19 +261,19 @@ def _user_namespaces() -> Capability:
     return Capability(name, True, "unprivileged user namespaces are allowed")
 
 
-def _packet_rules() -> tuple[Capability, PacketRules]:
+def _packet_rules(tell_version: bool) -> tuple[Capability, PacketRules]:
     """Whether packet rules can be applied, and what does it. A table is tried where there is the right to."""
     import subprocess
 
     from edge.net.namespaces import inside, scratch_namespace
 
-    nft = _program("nft", "--version")
+    nft = _program("nft", *(("--version",) if tell_version else ()))
     if not nft.ok:
         return nft, "nft"
     try:
         with scratch_namespace() as fd, inside(fd):
             done = subprocess.run(
-                (_found("nft") or "nft", "-c", "-f", "-"),
+                (found_program("nft") or "nft", "-c", "-f", "-"),
                 input="table inet probe { chain c { type nat hook postrouting priority 100; }; }",
                 capture_output=True,
                 text=True,
@@ -267,14 +288,15 @@ def _packet_rules() -> tuple[Capability, PacketRules]:
     if not refused:
         return nft, "nft"
     why = f"the kernel has no nftables for IPv4 and IPv6 ({refused[0]})"
-    if not all(_found(name) for name in _IPTABLES):
+    if not all(found_program(name) for name in _IPTABLES):
         return Capability(
             "nft", False, why, "sudo modprobe nf_tables, or sudo apt-get install iptables"
         ), "nft"
     return Capability("nft", True, f"iptables in its place: {why}"), "iptables"
 
 
-def _found(name: str) -> str | None:
+def found_program(name: str) -> str | None:
+    """Where a program is, in an administrator's folders, too; None when it is not installed."""
     # Administrators' folders are missing from the PATH of users on Debian.
     path = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
     return shutil.which(name, path=path)
@@ -287,11 +309,16 @@ def _number(path: Path) -> int | None:
         return None
 
 
-def _program(name: str, *arguments: str) -> Capability:
+def program_version(name: str, package: str = "") -> Capability:
+    """A program and the version that it says it is; `package` brings it, if PACKAGES does not say."""
+    return _program(name, "-V" if name == "ip" else "--version", package=package)
+
+
+def _program(name: str, *arguments: str, package: str = "") -> Capability:
     import subprocess
 
-    found = _found(name)
-    remedy = f"sudo apt-get install {PACKAGES[name]}"
+    found = found_program(name)
+    remedy = f"sudo apt-get install {package or PACKAGES[name]}"
     if found is None:
         return Capability(name, False, f"{name} is not installed", remedy)
     if not arguments:
@@ -307,7 +334,7 @@ def _program(name: str, *arguments: str) -> Capability:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return Capability(name, False, f"{found} does not run: {error}", f"{remedy} --reinstall")
-    version = re.search(r"\d+(\.\d+)+", done.stdout + done.stderr)
+    version = _VERSION.search(done.stdout + done.stderr)
     if done.returncode or version is None:
         words = (done.stderr or done.stdout).strip() or f"status {done.returncode}"
         return Capability(name, False, f"{found} does not run: {words}", f"{remedy} --reinstall")

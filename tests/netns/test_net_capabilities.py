@@ -7,7 +7,9 @@ import subprocess
 
 import pytest
 
-from edge.net.capabilities import PACKAGES, probe
+from edge.errors import CapabilityError
+from edge.net.capabilities import PACKAGES, Asked, Capabilities, choose_realisation, probe
+from edge.net.survey import queues, survey
 
 pytestmark = pytest.mark.kernels("here", "stock")
 
@@ -57,6 +59,40 @@ def test_every_lack_comes_with_a_way_out() -> None:
     listed = found.to_json()["capabilities"]
     assert len(listed) == len(found.all()) == 11
     assert found.is_root == (os.geteuid() == 0)
+
+
+@pytest.mark.parametrize("asked", ["auto", "kernel", "bpf"])
+def test_what_a_deploy_tries_decides_as_all_does(asked: Asked) -> None:
+    def decided(capabilities: Capabilities) -> str:
+        try:
+            return f"{choose_realisation(capabilities, asked)} {capabilities.packet_rules}"
+        except CapabilityError as error:
+            return error.missing
+
+    assert decided(probe(deciding=asked)) == decided(probe())
+
+
+@pytest.mark.parametrize("queue", ["htb", "tbf", "fq_codel", "cake", "netem", "clsact"])
+def test_the_survey_agrees_with_tc_about_queues(sandbox, queue: str) -> None:
+    options = {"tbf": "rate 1mbit burst 64k limit 1m"}.get(queue, "")
+    command = f"tc qdisc add dev lo {'clsact' if queue == 'clsact' else 'root ' + queue} {options}"
+    tried = subprocess.run(command.split(), capture_output=True, text=True)
+    (told,) = (item for item in queues() if item.name.lower() == queue)
+    assert told.ok == (tried.returncode == 0), (told, tried.stderr)
+
+
+def test_the_survey_tells_everything_with_a_way_out_for_each_lack() -> None:
+    told = survey()
+    assert os.uname().release in told.system
+    assert {finding.group for finding in told.findings} == {
+        *("rights", "tags", "links", "queues", "packet rules", "programs"),
+    }
+    for finding in told.findings:
+        assert bool(finding.capability.remedy) != finding.capability.ok
+    names = {finding.capability.name for finding in told.findings}
+    assert names >= {item.name for item in told.capabilities.all()}
+    versions = [f.capability.detail for f in told.findings if f.group == "programs" and f.capability.ok]
+    assert all(detail.split()[1][0].isdigit() for detail in versions)
 
 
 def test_the_probe_agrees_with_nft_about_nftables(sandbox) -> None:
