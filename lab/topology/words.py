@@ -112,7 +112,7 @@ def _hint_for_missing(path: DocumentPath, data: object) -> str:
     model = _model_at(path[:-1], data)
     found = model.model_fields.get(str(path[-1])) if model is not None and path else None
     if found is None:
-        return ""
+        return f"add `{path[-1]}`" if path else "see `edgelab schema` for what belongs here"
     example = f", for example {_example(found.examples[0])}" if found.examples else ""
     return f"add `{path[-1]}`: {(found.description or '').rstrip('.')}{example}"
 
