@@ -191,7 +191,7 @@ def _boot(kernel: Installed, job: Job, folder: Path, stdout: Sink, stderr: Sink)
         finally:
             for writer in writers:
                 os.close(writer)
-        with _ended(process), _terminal(job.terminal):
+        with _ended(process), _mourner(process.pid), _terminal(job.terminal):
             late = _pump(process, sinks, console, job, folder)
         for reading, sink in sinks.items():
             _drain(reading, sink)
@@ -250,6 +250,31 @@ def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
         # Its kernel keeps a process here for each memory space there. They are of its session only.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _mourner(group: int) -> Iterator[None]:
+    """A process that ends the guest's group should this process die: a kernel that is told to end by the
+    death of its parent does not always take the processes of its own along.
+    """
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    try:
+        watch = subprocess.Popen(
+            ("sh", "-c", 'read -r _; kill -KILL -- "-$1" 2>/dev/null', "sh", str(group)),
+            stdin=reading,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+        )
+    finally:
+        os.close(reading)
+    try:
+        yield
+    finally:
+        watch.kill()
+        watch.wait()
+        os.close(writing)
 
 
 @contextlib.contextmanager

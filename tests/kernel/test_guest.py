@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import subprocess
@@ -56,8 +57,13 @@ def test_the_guest_reads_our_files_and_writes_only_where_it_may(tmp_path: Path) 
 
 def test_a_guest_that_hangs_is_ended_and_told_with_its_console() -> None:
     script = "echo here I am >/dev/console; exec sleep 1000"
-    with pytest.raises(DeadlineError, match=r"did not end within 6 s[^$]*here I am"):
-        run(job("sh", "-c", script, deadline_s=6))
+    for deadline_s in (6, 60):
+        with pytest.raises(DeadlineError, match=f"did not end within {deadline_s} s") as caught:
+            run(job("sh", "-c", script, deadline_s=deadline_s))
+        if "here I am" in str(caught.value):
+            return
+        # A machine that is busy needs more than that to boot.
+    pytest.fail(f"the console is not told: {caught.value}")
 
 
 def test_a_guest_that_breaks_down_is_told_with_its_console() -> None:
@@ -75,11 +81,17 @@ def test_a_guest_ends_with_the_program_that_started_it(tmp_path: Path) -> None:
         cwd=Path(__file__).parents[2],
         env={**os.environ, "TMPDIR": str(tmp_path)},
     ) as runner:
-        assert runner.stdout is not None
-        assert runner.stdout.readline() == b"up\n"
-        pidfds = [os.pidfd_open(pid) for pid in _descendants(runner.pid)]
+        pidfds = []
+        try:
+            assert runner.stdout is not None
+            assert runner.stdout.readline() == b"up\n"
+            for pid in _descendants(runner.pid):
+                # Processes of the guest come and go.
+                with contextlib.suppress(ProcessLookupError):
+                    pidfds.append(os.pidfd_open(pid))
+        finally:
+            runner.kill()
         assert len(pidfds) > 2
-        runner.kill()
         for pidfd in pidfds:
             ended = select.select([pidfd], [], [], 10.0)[0]
             os.close(pidfd)
@@ -88,7 +100,8 @@ def test_a_guest_ends_with_the_program_that_started_it(tmp_path: Path) -> None:
 
 def _descendants(pid: int) -> list[int]:
     found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found += [child, *_descendants(child)]
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found += [child, *_descendants(child)]
     return found
