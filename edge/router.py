@@ -40,6 +40,8 @@ ROUTER_SYSCTLS = {
     "net/ipv6/fib_multipath_hash_policy": "1",
     # A path trace names the interface a packet came in by, also where the way back is another.
     "net/ipv4/icmp_errors_use_inbound_ifaddr": "1",
+    # What a BIRD that was killed had open to a peer that is gone would hold the namespace for 100 s.
+    "net/ipv4/tcp_orphan_retries": "1",
 }
 
 COMMON_SYSCTLS = {
