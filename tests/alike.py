@@ -31,7 +31,8 @@ Kind = Literal["arp", "nd", "icmp", "icmp6", "udp", "bfd", "bgp open", "bgp keep
 ONE_BY_ONE: frozenset[Kind] = frozenset({"icmp", "icmp6", "udp"})
 """Kinds of which each packet counts, in order. The others come again as time goes: what there is counts."""
 
-_ICMP_ECHO, _ICMP6_ECHO, _ICMP6_NEIGHBOR = {0, 8}, {128, 129}, {135, 136}
+_ICMP6_ADVERTISEMENT = 136
+_ICMP_ECHO, _ICMP6_ECHO, _ICMP6_NEIGHBOR = {0, 8}, {128, 129}, {135, _ICMP6_ADVERTISEMENT}
 _BGP_KINDS: dict[int, Kind] = {1: "bgp open", 4: "bgp keepalive"}
 _BGP_HEADER_OCTETS = 19
 _BFD_UP = 3
@@ -87,7 +88,7 @@ def _transport(
     if protocol == PROTO_ICMP6:
         if body[0] in _ICMP6_ECHO and struct.unpack_from("!H", body, 4)[0] == MARK:
             return (Alike("icmp6", link + bytes(packet)),)
-        if body[0] in _ICMP6_NEIGHBOR and _is_first_answer(link, body):
+        if body[0] in _ICMP6_NEIGHBOR and _asks_all_or_answers(link, addresses, body):
             return (Alike("nd", link + bytes(packet)),)
     if protocol == PROTO_UDP:
         source, destination = struct.unpack_from("!HH", body)
@@ -100,10 +101,11 @@ def _transport(
     return ()
 
 
-def _is_first_answer(link: bytes, body: bytearray) -> bool:
-    """Whether neighbour discovery asks by multicast, or answers, about an address that is not link-local."""
-    link_local = struct.unpack_from("!H", body, 8)[0] & 0xFFC0 == _LINK_LOCAL
-    return not link_local and (body[0] == 136 or link[:2] == b"\x33\x33")
+def _asks_all_or_answers(link: bytes, addresses: bytearray, body: bytearray) -> bool:
+    """Whether neighbour discovery asks by multicast, or answers; link-local addresses have no part in it."""
+    named = (addresses[:2], addresses[16:18], body[8:10])
+    link_local = any(int.from_bytes(octets, "big") & 0xFFC0 == _LINK_LOCAL for octets in named)
+    return not link_local and (body[0] == _ICMP6_ADVERTISEMENT or link[:2] == b"\x33\x33")
 
 
 def _bfd(link: bytes, packet: bytearray, head: int) -> tuple[Alike, ...]:

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ("tests.leakguard", "tests.skips", "tests.kernels", "pytester")
+pytest_plugins = ("tests.leakguard", "tests.skips", "tests.kernels", "tests.results", "pytester")

@@ -52,6 +52,8 @@ C100, S3 = (0x8100, 100), (0x88A8, 3)
 S3_C100 = tags(3, 100, outer=0x88A8)
 
 
+@pytest.mark.shows("tags pushed, popped and swapped in a fabric", here="bpf", stock="bpf")
+@pytest.mark.shows("tag programs at clsact", stock="bpf")
 @pytest.mark.parametrize(
     ("tags_a", "tags_b", "sent", "expected"),
     [
@@ -140,6 +142,7 @@ def burst_octets(rate_bps: int) -> int:
     return Rate.of(rate_bps).burst_nanobits // 8_000_000_000
 
 
+@pytest.mark.shows("a circuit's bandwidth", here="bpf", stock="bpf")
 def test_a_policer_passes_its_rate_and_takes_a_new_one_while_traffic_flows(bench: Bench) -> None:
     a, p, _b = provider(bench)
     current = bench.circuit(p, ("xa", tags(100)), ("xb", tags(200)), rate_bps=2_000_000)

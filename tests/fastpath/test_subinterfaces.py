@@ -48,7 +48,14 @@ def udp_frame(payload: bytes, *wire_tags: tuple[int, int], to: bytes = BROADCAST
 
 @pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS.keys())
 @pytest.mark.parametrize("form", ["macvlan", "vrf"])
-@pytest.mark.parametrize("kind", ["bench", "clsact_bench"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "bench",
+        pytest.param("clsact_bench", marks=pytest.mark.shows("tag programs at clsact", here="bpf")),
+    ],
+)
+@pytest.mark.shows("IPv6 and neighbour discovery", here="bpf")
 def test_arp_ipv4_and_ipv6_pass_between_subinterfaces(
     request: pytest.FixtureRequest, kind: str, form: str, stack: TagStack
 ) -> None:
@@ -184,6 +191,7 @@ def test_two_vrfs_with_equal_addresses_stay_apart(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("txvlan", ["on", "off"])
+@pytest.mark.shows("1500 octets inside two tags", here="bpf")
 def test_a_1500_octet_packet_passes_inside_two_tags(bench: Bench, txvlan: str) -> None:
     a, b = bench.net("a"), bench.net("b")
     bench.wire(a, b, mtu=1508)

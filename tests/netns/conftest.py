@@ -20,6 +20,8 @@ from labs import Labs
 from edge.net import namespaces as ns
 from edge.net.capabilities import probe
 from edge.net.kernel import Kernel
+from tests.netns.forkserver import Server
+from tests.results import realisation_shown
 
 CLONE_FS = 0x200
 
@@ -82,11 +84,28 @@ def kernel(sandbox: Sandbox) -> Iterator[Kernel]:
     opened.close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def fork_server(leak_guard_of_the_run: None) -> Iterator[Server | None]:
+    """What forks the commands of all tests here. Always there, so that no test is the one that leaves it."""
+    if os.geteuid() != 0:
+        yield None
+        return
+    server = Server()
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def labs(tmp_path: Path) -> Iterator[Labs]:
-    """The `edgelab` program with a run directory of the test's own; all its labs are destroyed at the end."""
+def labs(tmp_path: Path, fork_server: Server, request: pytest.FixtureRequest) -> Iterator[Labs]:
+    """The `edgelab` program with a run directory of the test's own; all its labs are destroyed at the end.
+
+    A test that is marked to show one realisation gets that one.
+    """
     if os.geteuid() != 0:
         pytest.skip("needs root: makes network namespaces")
-    made = Labs(tmp_path / "labs", tmp_path)
+    made = Labs(tmp_path / "labs", tmp_path, fork_server)
+    shown = realisation_shown(request.node)
+    if shown is not None:
+        made.environment["EDGELAB_DEPLOY_LINKS"] = shown
     yield made
     made.destroy_all()

@@ -19,7 +19,22 @@ def expects_a_session_down(path: Path) -> bool:
     return any(isinstance(check, SessionsCheck) and check.state == "down" for check in load(path).checks)
 
 
-@pytest.mark.parametrize("path", GALLERY, ids=lambda path: path.name.removesuffix(".edge.yml"))
+MARKS = {
+    "one-edge.edge.yml": [
+        pytest.mark.kernels("here", "stock"),
+        pytest.mark.shows("dot1q hand-off", here="bpf", stock="kernel"),
+    ]
+}
+"""What single topologies show."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.name.removesuffix(".edge.yml"), marks=MARKS.get(path.name, ()))
+        for path in GALLERY
+    ],
+)
 def test_a_topology_of_the_gallery_deploys_and_its_checks_hold(labs: Labs, path: Path) -> None:
     # A deploy that waits exits 1 where a session is meant to stay down; there the checks do the waiting.
     wait = ["--no-wait"] if expects_a_session_down(path) else []

@@ -32,7 +32,7 @@ INTERRUPT = b"\x03"
 @pytest.fixture
 def labs(tmp_path: Path) -> Iterator[Labs]:
     """Labs by the program itself, started as a user starts it."""
-    made = Labs(tmp_path / "labs", tmp_path, forked=False)
+    made = Labs(tmp_path / "labs", tmp_path)
     yield made
     made.destroy_all()
 

@@ -40,7 +40,10 @@ def longest_gap_s(ping_output: str) -> float:
             ("ce1", "ams1"),
             "carrier",
             id="carrier lost at the customer",
-            marks=pytest.mark.kernels("here", "stock"),
+            marks=[
+                pytest.mark.kernels("here", "stock"),
+                pytest.mark.shows("a link pulled: traffic moves over", here="bpf", stock="kernel"),
+            ],
         ),
         pytest.param(("equinix-amsterdam", "msee1"), "silent", id="silent at the customer, BFD tells"),
     ],
@@ -53,7 +56,7 @@ def test_traffic_moves_to_the_other_link_within_a_second_when_one_is_pulled(
     # One flow per source: with several targets' flows spread over both links, the longest gap is that of a
     # flow that used the link which is pulled.
     pings = [
-        labs.popen(
+        labs.fork(
             "exec", "contoso", "pc1", "--", "ping", "-D", "-i", "0.01", "-c", "400", "-W", "1", target,
             stdout=subprocess.PIPE,
         )
@@ -127,6 +130,7 @@ def test_a_wrong_key_on_one_link_keeps_that_session_down_and_inspect_says_why(la
 
 
 @pytest.mark.kernels("here", "stock")
+@pytest.mark.shows("a wrong C-tag: no adjacency", here="bpf", stock="kernel")
 def test_a_wrong_c_tag_gives_no_adjacency_and_is_counted_with_its_tags(labs: Labs) -> None:
     document = contoso()
     document["sites"]["hq"]["overrides"] = [

@@ -33,6 +33,7 @@ def assert_undisturbed(before: dict, after: dict, elapsed: float, apart: tuple[s
 
 
 @pytest.mark.kernels("here", "stock")
+@pytest.mark.shows("the reference lab and its 15 checks", here="bpf", stock="kernel")
 def test_reference_lab_comes_up_proves_itself_and_a_second_deploy_changes_nothing(labs: Labs) -> None:
     first = labs.json("deploy", "-t", str(CONTOSO))
     assert first["created"]
@@ -163,7 +164,6 @@ def test_a_bird_that_crashes_is_restarted_and_told(labs: Labs) -> None:
     )
 
 
-@pytest.mark.kernels("here", "stock")
 def test_a_supervisor_killed_with_sigkill_takes_everything_along(labs: Labs) -> None:
     labs.ok("deploy", "-t", str(CONTOSO))
     from lab.client import Client
@@ -179,9 +179,9 @@ def test_a_supervisor_killed_with_sigkill_takes_everything_along(labs: Labs) -> 
     labs.ok("deploy", "-t", str(CONTOSO), "--no-wait")
 
 
-def test_a_supervisor_that_hangs_is_still_destroyed(labs: Labs, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A forked command has it; one that is started has twice ten seconds of patience.
-    monkeypatch.setattr("lab.client.STOP_DEADLINE_S", 1.0)
+def test_a_supervisor_that_hangs_is_still_destroyed(labs: Labs) -> None:
+    # The program's patience is twice ten seconds.
+    labs.constants["lab.client.STOP_DEADLINE_S"] = 1.0
     labs.ok("deploy", "-t", str(labs.file(contoso())), "--no-wait")
     from lab.client import Client
     from lab.state import RunDirectory

@@ -34,14 +34,26 @@ def read(path: object) -> list[tuple[str, str, set[str]]]:
 
 
 @pytest.mark.parametrize(
-    "outer", ["0x8100", pytest.param("0x88a8", marks=pytest.mark.kernels("here", "stock"))]
+    "outer",
+    [
+        pytest.param("0x8100", marks=pytest.mark.shows("QinQ, outer 0x8100", here="bpf")),
+        pytest.param(
+            "0x88a8",
+            marks=[
+                pytest.mark.kernels("here", "stock"),
+                pytest.mark.shows(
+                    "QinQ, outer 0x88a8 (802.1ad)", "captures with all tags", here="bpf", stock="kernel"
+                ),
+            ],
+        ),
+    ],
 )
 def test_s_tag_and_c_tag_stand_around_every_protocol_on_the_cross_connect(labs: Labs, outer: str) -> None:
     document = contoso()
     document["circuits"]["ams"]["handoff"]["outer_ethertype"] = int(outer, 16)
     labs.ok("deploy", "-t", str(labs.file(document)))
     capture = labs.scratch / "cross.pcapng"
-    writer = labs.popen("capture", "contoso", "ams-primary", "-w", str(capture), stderr=subprocess.PIPE)
+    writer = labs.fork("capture", "contoso", "ams-primary", "-w", str(capture), stderr=subprocess.PIPE)
     until(capture.exists, "the capture begins")
     labs.inside("contoso", "ce1", "ip", "neigh", "flush", "dev", "ams1.100")
     for command in (

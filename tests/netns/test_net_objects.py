@@ -263,6 +263,7 @@ def need_vlan_devices() -> None:
             pytest.skip(needed.detail)
 
 
+@pytest.mark.shows("802.1Q and 802.1ad devices, stacked", stock="kernel")
 def test_vlan_devices_stack_and_cross_namespaces(kernel: Kernel) -> None:
     need_vlan_devices()
     outer = VlanDevice(Endpoint("a", "eth0s3"), A0, 3, 0x88A8, 1504, "02:00:00:00:00:05")
@@ -297,6 +298,7 @@ def test_a_rate_limit_is_found_changed_and_taken_away(kernel: Kernel) -> None:
     assert kernel.found([]) == set(TAGGED)
 
 
+@pytest.mark.shows("a circuit's bandwidth", stock="kernel")
 def test_a_device_sends_no_faster_than_its_rate(kernel: Kernel, sandbox) -> None:
     need_vlan_devices()
     rate_bps = 4_000_000

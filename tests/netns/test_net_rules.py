@@ -100,6 +100,7 @@ NAT = Ruleset("ce", NFT_FAMILY, NFT_TABLE, source_nat(POOL), xtables_filter((), 
 
 
 @BOTH
+@pytest.mark.shows("address translation", here="any", stock="any")
 def test_inside_sources_leave_with_an_address_of_the_pool(kernel: Kernel) -> None:
     create_all(kernel, chain(NAT))
     assert ip_interface(source_seen(kernel, "pc", SERVICE)).ip in IPv4Network("203.0.113.0/29")
@@ -129,6 +130,7 @@ def test_allowed_sources_and_the_link_itself_pass_the_filter(kernel: Kernel) -> 
 
 
 @BOTH
+@pytest.mark.shows("sources that are not advertised are dropped and counted", here="any", stock="any")
 def test_a_source_that_nobody_allowed_is_dropped_and_counted(kernel: Kernel) -> None:
     create_all(kernel, chain(filter_of(IPv4Network("203.0.113.0/28"))))
     with (
