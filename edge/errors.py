@@ -39,7 +39,9 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        text = f"{where}: {self.path}: {self.message}" if self.path else f"{where}: {self.message}"
+        # A key may hold anything, a line end too; a problem is one line.
+        path = "".join(c if c.isprintable() else repr(c)[1:-1] for c in self.path)
+        text = f"{where}: {path}: {self.message}" if path else f"{where}: {self.message}"
         return f"{text}; {self.hint}" if self.hint else text
 
 

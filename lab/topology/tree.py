@@ -155,7 +155,7 @@ class Reader:
                 if isinstance(event, AliasEvent):
                     closed = self._alias(event, mark)
                 elif isinstance(event, ScalarEvent):
-                    closed = Value(mark, event.value if at_key else self._scalar(event, mark))
+                    closed = Value(mark, _text(event.value) if at_key else self._scalar(event, mark))
                     self._finish(closed, event.anchor)
                 else:
                     if len(open_values) >= MAX_DEPTH:
@@ -231,7 +231,7 @@ class Reader:
 
     def _scalar(self, event: Any, mark: Mark) -> Scalar:
         """The value of a scalar by YAML 1.2's core schema; quoted text stays text."""
-        text: str = event.value
+        text = _text(event.value)
         if event.tag is not None:
             if event.tag not in _TAGS:
                 self._note(mark, f"YAML tag {event.tag} has no meaning here", "take it out")
@@ -249,6 +249,16 @@ class Reader:
         if len(text) <= MAX_NUMBER and _FLOAT.fullmatch(text):
             return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
         return text
+
+
+def _text(read: str) -> str:
+    """A text with JSON's pairs of surrogates joined to the characters that they mean.
+
+    A half without the other is no character: U+FFFD stands for it (Unicode 3.9).
+    """
+    if read.isascii():
+        return read
+    return read.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _size(value: Value, known: dict[int, int]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -132,3 +133,15 @@ def test_importing_the_package_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_json_escapes_of_a_character_outside_the_basic_plane_are_that_character() -> None:
+    source = parse(r'{"a\ud83d\ude00": "b\ud83d\ude00", "half": "\ud83d"}', "f.yml")
+    assert source.data == {"a\U0001f600": "b\U0001f600", "half": "\ufffd"}
+
+
+def test_a_problem_at_a_key_with_a_line_end_is_one_line() -> None:
+    with pytest.raises(InputError) as caught:
+        loads(json.dumps({"name": "c", "circuits": {"x\ny": {}}, "sites": {}}), "f.yml")
+    assert all(line.startswith("f.yml:1:") for line in str(caught.value).splitlines())
+    assert r"circuits.x\ny.bandwidth: is missing" in str(caught.value)
