@@ -36,6 +36,7 @@ INIT = Path(__file__).with_name("init.sh")
 ENDING_DEADLINE_S = 5.0
 CONSOLE_KEPT_OCTETS = 64 * 1024
 _READ_OCTETS = 64 * 1024
+_BLANK = re.compile(r"\s").search
 
 Sink = Callable[[bytes], None]
 
@@ -123,7 +124,7 @@ def arguments(kernel: Installed, job: Job, folder: Path, descriptors: Sequence[s
         "loglevel=3",
         "panic=-1",
         "random.trust_cpu=on",
-        f"init={INIT}",
+        f"init={folder / INIT.name}",
         "--",
         str(folder),
     ]
@@ -136,8 +137,12 @@ def run(job: Job, stdout: Sink, stderr: Sink) -> int:
     time is over, GuestError when the guest broke down; the last two carry the guest's console.
     """
     kernel = installed()
-    # In memory: the folder holds sockets and a few lines, and the guest looks at it by hostfs.
-    folder = Path(tempfile.mkdtemp(prefix="edgelab-guest-")).resolve()
+    # The folder holds sockets and a few lines, and the guest looks at it by hostfs. Its name stands on the
+    # kernel's command line, where a blank would end it.
+    temporary = Path(tempfile.gettempdir()).resolve()
+    folder = Path(
+        tempfile.mkdtemp(prefix="edgelab-guest-", dir="/tmp" if _BLANK(str(temporary)) else temporary)
+    )
     try:
         _fill(folder, kernel, job)
         console = _boot(kernel, job, folder, stdout, stderr)
@@ -151,6 +156,7 @@ def run(job: Job, stdout: Sink, stderr: Sink) -> int:
 
 def _fill(folder: Path, kernel: Installed, job: Job) -> None:
     (folder / "memory").mkdir()
+    shutil.copy(INIT, folder)
     (folder / "command").write_text(script(job), encoding="utf-8")
     (folder / "modules").write_text(f"{kernel.modules}\n", encoding="utf-8")
     (folder / "writable").write_text("".join(f"{path}\n" for path in job.writable), encoding="utf-8")

@@ -35,6 +35,13 @@ def test_the_root_is_read_only_and_memory_is_bounded() -> None:
     assert words[-2:] == ["--", "/job"]
 
 
+def test_a_checkout_under_a_name_with_a_blank_does_not_stand_on_the_kernels_command_line() -> None:
+    job = Job(["make", "a b"], directory=Path("/a checkout"))
+    words = arguments(KERNEL, job, Path("/job"), ["null,fd:3"])
+    assert "init=/job/init.sh" in words
+    assert not any(" " in word for word in words)
+
+
 @pytest.mark.parametrize("words", [[], ["lab"], ["run"], ["boot", "x"]])
 def test_a_command_line_that_says_nothing_is_not_understood(words: list[str]) -> None:
     assert job_of(words) is None
