@@ -1,5 +1,7 @@
-"""Builds the C extension; everything else about the package stands in pyproject.toml."""
+"""Builds the C extensions; everything else about the package stands in pyproject.toml."""
 
 from setuptools import setup
 
-setup(cffi_modules=["edge/fastpath/build_native.py:builder"])
+EXTENSIONS = ("native", "classify", "pcap", "impair", "ring")
+
+setup(cffi_modules=[f"edge/fastpath/build.py:{name}" for name in EXTENSIONS])

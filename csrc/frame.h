@@ -9,7 +9,7 @@
  * hands a received frame over without its outermost tag and tells that apart (PACKET_AUXDATA):
  * it is the `aux` argument.
  *
- * The lines between "cdef" marks are also what Python's side is declared from (build_native.py).
+ * The lines between "cdef" marks are also what Python's side is declared from (edge/fastpath/build.py).
  */
 #ifndef EDGE_FRAME_H
 #define EDGE_FRAME_H

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Compile tags.bpf.c and write what a user's machine needs of it: edge/fastpath/tags.bpf.json.
+"""Compile the BPF objects and write what a user's machine needs of each: edge/fastpath/<object>.bpf.json.
 
-    python3 csrc/generate.py            # or: make -C csrc
+    python3 csrc/generate.py            # all of them, or: make -C csrc
+    python3 csrc/generate.py mark       # one
 
 Needs clang and libbpf's headers (Debian: clang-14 libbpf-dev); a user needs neither. The output holds
 the instructions of each program as one hexadecimal word per instruction, the places where a map's
@@ -10,8 +11,9 @@ descriptor belongs, the maps, and a hash of the sources by which a test notices 
 Why not libbpf or the light skeleton that `bpftool gen skeleton -L` makes: both tie the build to the
 libbpf of the machine (0.5 on Ubuntu 22.04, 1.x later, with different skel_internal.h), and the
 skeleton loads itself by a BPF program of its own, which hides the verifier's words. Programs without
-function calls, global data and CO-RE need only "make maps, put their descriptors in, load": four
-commands of bpf(2), see edge/fastpath/program.py.
+global data and CO-RE need only "make maps, put their descriptors in, load": four commands of bpf(2),
+see edge/fastpath/program.py. Functions that the compiler leaves out of line (static, noinline) are
+linked behind the program that calls them here, so that the loader knows nothing of them.
 """
 
 from __future__ import annotations
@@ -30,13 +32,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
-OUTPUT = HERE.parent / "edge" / "fastpath" / "tags.bpf.json"
-SOURCES = ("tags.bpf.c", "tags.h", "policer.h")
+OUTPUT = HERE.parent / "edge" / "fastpath"
+OBJECTS: dict[str, tuple[str, ...]] = {
+    "tags": ("tags.bpf.c", "wire.bpf.h", "tags.h", "policer.h"),
+    "mark": ("mark.bpf.c", "wire.bpf.h", "mark.h", "policy.h", "classify.h"),
+    "impair": ("impair.bpf.c", "turnout.h"),
+}
+"""Object -> its sources; the first is compiled, the others are what it includes."""
 CLANGS = ("clang-14", "clang", "clang-15", "clang-16", "clang-17", "clang-18", "clang-19")
 FLAGS = ("-O2", "-g", "-Wall", "-Wextra", "-Werror", "-target", "bpf", "-mcpu=v3")
 
-R_BPF_64_64 = 1
+R_BPF_64_64, R_BPF_64_32 = 1, 10
 SHT_SYMTAB, SHT_REL = 2, 9
+STT_FUNC = 2
+CALL, PSEUDO_CALL = 0x85, 1
+"""Opcode of a call, and the source register that says "of a function of this program"."""
 
 
 class Section(NamedTuple):
@@ -50,18 +60,29 @@ class Section(NamedTuple):
 
 
 class Symbol(NamedTuple):
-    """A symbol: its name, the section it lies in and its offset there."""
+    """A symbol: its name, kind (STT_*), the section it lies in, its offset there and its size."""
+
+    name: str
+    kind: int
+    section: int
+    value: int
+    size: int
+
+
+class Function(NamedTuple):
+    """A function of the object: its name, where it lies, and its instructions of 8 octets each."""
 
     name: str
     section: int
-    value: int
+    first: int
+    words: tuple[bytes, ...]
 
 
-def source_hash() -> str:
-    """SHA-256 over names and contents of the sources, in hexadecimal."""
+def source_hash(name: str) -> str:
+    """SHA-256 over names and contents of an object's sources, in hexadecimal."""
     digest = hashlib.sha256()
-    for name in SOURCES:
-        digest.update(name.encode() + b"\0" + (HERE / name).read_bytes() + b"\0")
+    for source in OBJECTS[name]:
+        digest.update(source.encode() + b"\0" + (HERE / source).read_bytes() + b"\0")
     return digest.hexdigest()
 
 
@@ -70,13 +91,13 @@ def find_clang() -> str | None:
     return next((name for name in CLANGS if shutil.which(name)), None)
 
 
-def compile_object(clang: str) -> bytes:
-    """The ELF object that `clang` makes of tags.bpf.c. Raises CalledProcessError with its words."""
+def compile_object(clang: str, name: str) -> bytes:
+    """The ELF object that `clang` makes of the sources. Raises CalledProcessError with its words."""
     multiarch = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
     with tempfile.TemporaryDirectory() as scratch:
-        target = Path(scratch) / "tags.bpf.o"
+        target = Path(scratch) / f"{name}.bpf.o"
         subprocess.run(
-            [clang, *FLAGS, f"-I/usr/include/{multiarch}", "-c", "tags.bpf.c", "-o", str(target)],
+            [clang, *FLAGS, f"-I/usr/include/{multiarch}", "-c", OBJECTS[name][0], "-o", str(target)],
             cwd=HERE,
             check=True,
         )
@@ -107,30 +128,75 @@ def read_symbols(sections: list[Section]) -> list[Symbol]:
     table = next(section for section in sections if section.kind == SHT_SYMTAB)
     strings = sections[table.link].data
     return [
-        Symbol(text_at(strings, name), section, value)
-        for name, _info, _other, section, value, _size in struct.iter_unpack("<IBBHQQ", table.data)
+        Symbol(text_at(strings, name), info & 0xF, section, value, size)
+        for name, info, _other, section, value, size in struct.iter_unpack("<IBBHQQ", table.data)
     ]
+
+
+def functions(sections: list[Section], symbols: list[Symbol]) -> list[Function]:
+    """All functions, the programs among them."""
+    found = []
+    for symbol in symbols:
+        if symbol.kind == STT_FUNC:
+            code = sections[symbol.section].data[symbol.value : symbol.value + symbol.size]
+            words = tuple(code[i : i + 8] for i in range(0, len(code), 8))
+            found.append(Function(symbol.name, symbol.section, symbol.value // 8, words))
+    return found
+
+
+def relocations(sections: list[Section], symbols: list[Symbol]) -> dict[tuple[int, int], tuple[int, Symbol]]:
+    """(section, instruction) -> what belongs there: the relocation's type and the symbol it names."""
+    return {
+        (table.info, offset // 8): (info & 0xFFFFFFFF, symbols[info >> 32])
+        for table in sections
+        if table.kind == SHT_REL
+        for offset, info in struct.iter_unpack("<QQ", table.data)
+    }
+
+
+def link(entry: Function, sections: list[Section], symbols: list[Symbol]) -> dict[str, object]:
+    """A program with the functions that it calls, directly or not, behind it.
+
+    A call's `imm` is the distance from the instruction after it to the function's first one. As the
+    compiler leaves it, that counts from the symbol of its relocation, or within the section without one.
+    """
+    known = functions(sections, symbols)
+    named = relocations(sections, symbols)
+    linked, starts = [entry], {entry: 0}
+    words: list[bytes] = []
+    calls: list[tuple[int, Function]] = []
+    descriptors: dict[int, str] = {}
+    for function in linked:
+        starts[function] = len(words)
+        for number, word in enumerate(function.words, function.first):
+            kind, symbol = named.get((function.section, number), (0, None))
+            at = len(words)
+            words.append(word)
+            opcode, registers, _offset, imm = struct.unpack("<BBhi", word)
+            if opcode == CALL and registers >> 4 == PSEUDO_CALL:
+                section, base = (symbol.section, symbol.value // 8) if symbol else (function.section, number)
+                target = next(f for f in known if (f.section, f.first) == (section, base + imm + 1))
+                calls.append((at, target))
+                if target not in linked:
+                    linked.append(target)
+            elif symbol and kind == R_BPF_64_64 and sections[symbol.section].name == "maps":
+                descriptors[at] = symbol.name
+            elif symbol:
+                raise ValueError(f"{entry.name}: cannot relocate {symbol.name}: no global data, no CO-RE")
+    for at, target in calls:
+        words[at] = words[at][:4] + struct.pack("<i", starts[target] - at - 1)
+    return {
+        "maps": [[at, descriptors[at]] for at in sorted(descriptors)],
+        "instructions": [word.hex() for word in words],
+    }
 
 
 def programs(sections: list[Section], symbols: list[Symbol]) -> Iterator[tuple[str, dict[str, object]]]:
     """Name and content of each program: one per section whose name begins with `tc/`."""
-    for index, section in enumerate(sections):
-        if section.kind == SHT_REL or not section.name.startswith("tc/"):
-            continue
-        maps = {}
-        for relocation in (s for s in sections if s.kind == SHT_REL and s.info == index):
-            for offset, info in struct.iter_unpack("<QQ", relocation.data):
-                symbol = symbols[info >> 32]
-                if info & 0xFFFFFFFF != R_BPF_64_64 or sections[symbol.section].name != "maps":
-                    raise ValueError(
-                        f"{section.name}: cannot relocate {symbol.name}: keep to maps, call nothing"
-                    )
-                maps[offset // 8] = symbol.name
-        words = [section.data[i : i + 8].hex() for i in range(0, len(section.data), 8)]
-        yield (
-            section.name.removeprefix("tc/"),
-            {"maps": [[at, maps[at]] for at in sorted(maps)], "instructions": words},
-        )
+    for function in functions(sections, symbols):
+        name = sections[function.section].name
+        if name.startswith("tc/"):
+            yield name.removeprefix("tc/"), link(function, sections, symbols)
 
 
 def maps(sections: list[Section], symbols: list[Symbol]) -> dict[str, dict[str, int]]:
@@ -146,15 +212,15 @@ def maps(sections: list[Section], symbols: list[Symbol]) -> dict[str, dict[str, 
     }
 
 
-def generate(clang: str) -> str:
-    """The text of the output file."""
-    sections = read_sections(compile_object(clang))
+def generate(clang: str, name: str) -> str:
+    """The text of an object's output file."""
+    sections = read_sections(compile_object(clang, name))
     symbols = read_symbols(sections)
     licence = next(section.data for section in sections if section.name == "license")
     version = subprocess.run([clang, "--version"], check=True, capture_output=True, text=True).stdout
     document = {
-        "comment": "Generated from csrc/tags.bpf.c by csrc/generate.py. Do not edit.",
-        "source_sha256": source_hash(),
+        "comment": f"Generated from csrc/{OBJECTS[name][0]} by csrc/generate.py. Do not edit.",
+        "source_sha256": source_hash(name),
         "compiler": version.splitlines()[0],
         "licence": licence.rstrip(b"\0").decode(),
         "maps": maps(sections, symbols),
@@ -164,26 +230,32 @@ def generate(clang: str) -> str:
 
 
 def main() -> int:
-    """Write the file, or with --check say whether it is what the sources give."""
+    """Write the files, or with --check say whether they are what the sources give."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--check", action="store_true", help="compare only; exit 1 when the file is stale")
+    parser.add_argument("--check", action="store_true", help="compare only; exit 1 when a file is stale")
+    parser.add_argument("objects", nargs="*", metavar="OBJECT", help=f"of {', '.join(OBJECTS)}; all without")
     arguments = parser.parse_args()
+    unknown = set(arguments.objects) - OBJECTS.keys()
+    if unknown:
+        parser.error(f"no object {', '.join(sorted(unknown))}; there are {', '.join(OBJECTS)}")
     clang = find_clang()
     if clang is None:
         print("generate.py: no clang found\n  way out: apt-get install clang-14 libbpf-dev", file=sys.stderr)
         return 3
-    try:
-        text = generate(clang)
-    except subprocess.CalledProcessError:
-        print("generate.py: clang refused csrc/tags.bpf.c; its words are above", file=sys.stderr)
-        return 4
-    if not arguments.check:
-        OUTPUT.write_text(text)
-        return 0
-    if not OUTPUT.exists() or OUTPUT.read_text() != text:
-        print(f"generate.py: {OUTPUT} is stale\n  way out: make -C csrc", file=sys.stderr)
-        return 1
-    return 0
+    status = 0
+    for name in arguments.objects or OBJECTS:
+        output = OUTPUT / f"{name}.bpf.json"
+        try:
+            text = generate(clang, name)
+        except subprocess.CalledProcessError:
+            print(f"generate.py: clang refused csrc/{OBJECTS[name][0]}; its words are above", file=sys.stderr)
+            return 4
+        if not arguments.check:
+            output.write_text(text)
+        elif not output.exists() or output.read_text() != text:
+            print(f"generate.py: {output} is stale\n  way out: make -C csrc", file=sys.stderr)
+            status = 1
+    return status
 
 
 if __name__ == "__main__":

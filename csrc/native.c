@@ -2,10 +2,11 @@
 
 #include <string.h>
 
+#include "mark.h"
 #include "tags.h"
 
 #ifndef EDGE_SOURCES
-#error "build with edge/fastpath/build_native.py, which defines EDGE_SOURCES"
+#error "build with edge/fastpath/build.py, which defines EDGE_SOURCES"
 #endif
 
 struct field {
@@ -31,6 +32,7 @@ static const struct field fields[] = {
 	FIELD(edge_rule, push),
 	FIELD(edge_rule, tags),
 	FIELD(edge_rule, mac),
+	FIELD(edge_rule, bucket),
 	FIELD(edge_rule, rate),
 	SIZE(edge_subinterface),
 	FIELD(edge_subinterface, port),
@@ -46,9 +48,38 @@ static const struct field fields[] = {
 	FIELD(edge_rate, rate_bps),
 	FIELD(edge_rate, burst_nanobits),
 	FIELD(edge_rate, fill_ns),
+	FIELD(edge_rate, tolerated_bps),
+	FIELD(edge_rate, tolerated_fill_ns),
 	SIZE(edge_bucket),
 	FIELD(edge_bucket, tokens_nanobits),
 	FIELD(edge_bucket, last_ns),
+	FIELD(edge_bucket, spare_nanobits),
+	FIELD(edge_bucket, clamped),
+	SIZE(edge_policer),
+	FIELD(edge_policer, bucket),
+	FIELD(edge_policer, classes),
+	SIZE(edge_marking_key),
+	FIELD(edge_marking_key, ifindex),
+	FIELD(edge_marking_key, hook),
+	FIELD(edge_marking_key, tpid),
+	FIELD(edge_marking_key, vid),
+	FIELD(edge_marking_key, inner_tpid),
+	FIELD(edge_marking_key, inner_vid),
+	SIZE(edge_direct),
+	FIELD(edge_direct, owner),
+	FIELD(edge_direct, number),
+	SIZE(edge_marking),
+	FIELD(edge_marking, policy),
+	FIELD(edge_marking, counters),
+	FIELD(edge_marking, queue_base),
+	FIELD(edge_marking, knob),
+	FIELD(edge_marking, known),
+	SIZE(edge_marked),
+	FIELD(edge_marked, packets),
+	FIELD(edge_marked, bytes),
+	FIELD(edge_marked, remarked),
+	FIELD(edge_marked, dropped),
+	FIELD(edge_marked, unknown),
 };
 
 static long find(const char *of, const char *name)
@@ -72,14 +103,16 @@ long edge_native_offsetof(const char *name, const char *field)
 	return find(name, field);
 }
 
-int edge_native_police(uint64_t bucket[2], const uint64_t rate[3], uint64_t now_ns, uint64_t bytes)
+int edge_native_police(uint64_t bucket[4], const uint64_t rate[5], uint64_t now_ns, uint64_t bytes)
 {
-	struct edge_bucket state = {bucket[0], bucket[1]};
-	const struct edge_rate settings = {rate[0], rate[1], rate[2]};
+	struct edge_bucket state = {bucket[0], bucket[1], bucket[2], bucket[3]};
+	const struct edge_rate settings = {rate[0], rate[1], rate[2], rate[3], rate[4]};
 	int conforms = edge_police(&state, &settings, now_ns, bytes);
 
 	bucket[0] = state.tokens_nanobits;
 	bucket[1] = state.last_ns;
+	bucket[2] = state.spare_nanobits;
+	bucket[3] = state.clamped;
 	return conforms;
 }
 

@@ -7,10 +7,10 @@
 #include <stdint.h>
 
 /* cdef begin */
-/* edge_police of policer.h. bucket: {tokens_nanobits, last_ns}; rate: {rate_bps, burst_nanobits, fill_ns}. */
-int edge_native_police(uint64_t bucket[2], const uint64_t rate[3], uint64_t now_ns, uint64_t bytes);
+/* edge_police of policer.h. bucket, rate: the fields of struct edge_bucket and of struct edge_rate. */
+int edge_native_police(uint64_t bucket[4], const uint64_t rate[5], uint64_t now_ns, uint64_t bytes);
 
-/* sizeof a struct of tags.h or policer.h and, with `field`, the offset of one of its fields; -1 when there
+/* sizeof a struct of tags.h, policer.h or mark.h and, with `field`, the offset of one of its fields; -1 when there
  * is none of that name. */
 long edge_native_sizeof(const char *name);
 long edge_native_offsetof(const char *name, const char *field);
