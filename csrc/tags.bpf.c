@@ -26,24 +26,17 @@
 #include <bpf/bpf_helpers.h>
 
 #include "tags.h"
+#include "wire.bpf.h"
 
 #define ETHERNET_HEADER 14
 #define TAG_SIZE 4
 #define TCI_VID 0x0fff
 #define TCI_PRIORITY 0xf000 /* PCP and DEI */
 
-/* Read by csrc/generate.py, not by libbpf: user space makes the maps itself with bpf(2). */
-struct edge_map {
-	__u32 type;
-	__u32 key_size;
-	__u32 value_size;
-	__u32 max_entries;
-};
-
 struct bucket_value {
 	struct bpf_spin_lock lock;
 	__u32 pad;
-	struct edge_bucket bucket;
+	struct edge_policer policer;
 };
 
 struct edge_map SEC("maps") rules = {
@@ -74,11 +67,6 @@ struct stack {
 	__u32 in_metadata; /* 1 when the outermost tag is not in the payload */
 	__u32 payload;
 	__u16 ethertype;
-};
-
-struct size {
-	__u64 packets;
-	__u64 bytes;
 };
 
 struct next_header { /* the four octets after a tag's ethertype */
@@ -126,46 +114,35 @@ static __always_inline void read_stack(struct __sk_buff *skb, struct stack *s)
 	s->ethertype = ethertype;
 }
 
-/* Frames and octets that `skb` becomes on a wire, each with `extra` octets of tags that are not in the
- * payload (now, or not yet). A GSO frame becomes several, each with a copy of the headers. */
-static __always_inline struct size measure(struct __sk_buff *skb, const struct stack *s, __u32 extra)
+static __always_inline struct edge_size measure(struct __sk_buff *skb, const struct stack *s, __u32 extra)
 {
-	struct size size = {1, (__u64)skb->len + extra};
-	__u32 segment = skb->gso_size;
-	__u32 headers = s->payload;
-	__u8 protocol, octet;
-
-	if (!segment)
-		return size;
-	if (s->ethertype == ETH_P_IP) {
-		if (bpf_skb_load_bytes(skb, headers + 9, &protocol, 1) ||
-		    bpf_skb_load_bytes(skb, headers, &octet, 1))
-			return size;
-		headers += (octet & 0x0f) * 4;
-	} else if (s->ethertype == ETH_P_IPV6) {
-		if (bpf_skb_load_bytes(skb, headers + 6, &protocol, 1))
-			return size;
-		headers += 40;
-	} else {
-		return size;
-	}
-	if (protocol == IPPROTO_TCP) {
-		if (bpf_skb_load_bytes(skb, headers + 12, &octet, 1))
-			return size;
-		headers += (octet >> 4) * 4;
-	} else if (protocol == IPPROTO_UDP) {
-		headers += 8;
-	} else {
-		return size;
-	}
-	if (skb->len > headers) {
-		size.packets = (skb->len - headers + segment - 1) / segment;
-		size.bytes += (size.packets - 1) * (headers + extra);
-	}
-	return size;
+	return edge_measure(skb, s->payload, s->ethertype, extra);
 }
 
-static __always_inline void count_passed(__u32 slot, struct size size)
+/* The class that a frame says it is of, by its DSCP; frames that are no IP packets, or whose packet lies
+ * below more tags than are read, are of the last one. */
+static __always_inline __u32 class_of(struct __sk_buff *skb, const struct stack *s)
+{
+	__u8 head[2];
+
+	if ((s->ethertype != ETH_P_IP && s->ethertype != ETH_P_IPV6) ||
+	    bpf_skb_load_bytes(skb, s->payload, head, sizeof(head)))
+		return EDGE_CLASS_OTHER;
+	switch (s->ethertype == ETH_P_IP ? head[1] >> 2 : (head[0] << 2 | head[1] >> 6) & 0x3f) {
+	case 46:
+		return EDGE_CLASS_EF;
+	case 34:
+		return EDGE_CLASS_AF41;
+	case 18:
+		return EDGE_CLASS_AF21;
+	case 10:
+		return EDGE_CLASS_AF11;
+	default:
+		return EDGE_CLASS_OTHER;
+	}
+}
+
+static __always_inline void count_passed(__u32 slot, struct edge_size size)
 {
 	struct edge_stats *stat = bpf_map_lookup_elem(&stats, &slot);
 
@@ -175,7 +152,7 @@ static __always_inline void count_passed(__u32 slot, struct size size)
 	}
 }
 
-static __always_inline int drop(__u32 slot, struct size size)
+static __always_inline int drop(__u32 slot, struct edge_size size)
 {
 	struct edge_stats *stat = bpf_map_lookup_elem(&stats, &slot);
 
@@ -186,7 +163,7 @@ static __always_inline int drop(__u32 slot, struct size size)
 	return TC_ACT_SHOT;
 }
 
-static __always_inline int drop_unknown(__u32 port, const struct edge_rule_key *key, struct size size)
+static __always_inline int drop_unknown(__u32 port, const struct edge_rule_key *key, struct edge_size size)
 {
 	__u32 *slot = bpf_map_lookup_elem(&ports, &port);
 	__u64 *seen = bpf_map_lookup_elem(&unknown, key);
@@ -245,7 +222,7 @@ int edge_sub_tx(struct __sk_buff *skb)
 	__u32 ifindex = skb->ifindex;
 	struct edge_subinterface *sub = bpf_map_lookup_elem(&subinterfaces, &ifindex);
 	struct stack s;
-	struct size size;
+	struct edge_size size;
 
 	if (!sub)
 		return TC_ACT_SHOT;
@@ -264,7 +241,7 @@ int edge_port_rx(struct __sk_buff *skb)
 	__u16 outer_priority, inner_priority;
 	struct edge_rule *rule = 0;
 	struct stack s;
-	struct size size;
+	struct edge_size size;
 
 	read_stack(skb, &s);
 	size = measure(skb, &s, s.in_metadata * TAG_SIZE);
@@ -290,16 +267,27 @@ int edge_port_rx(struct __sk_buff *skb)
 		return drop_unknown(key.ifindex, &key, size);
 
 	if (rule->rate.rate_bps) {
-		__u32 slot = rule->slot;
-		struct bucket_value *bucket = bpf_map_lookup_elem(&buckets, &slot);
+		__u32 slot = rule->slot, shared = rule->bucket;
+		struct bucket_value *bucket = bpf_map_lookup_elem(&buckets, &shared);
+		struct bucket_value *own = bpf_map_lookup_elem(&buckets, &slot);
 		struct edge_rate rate = rule->rate;
 		__u64 now = bpf_ktime_get_ns();
+		__u32 class = class_of(skb, &s);
+		struct edge_stats *judged;
 		int conforms;
 
-		if (!bucket)
+		if (!bucket || !own || class >= EDGE_CLASSES)
 			return drop(slot, size);
+		judged = &own->policer.classes[class];
 		bpf_spin_lock(&bucket->lock);
-		conforms = edge_police(&bucket->bucket, &rate, now, size.bytes);
+		conforms = edge_police(&bucket->policer.bucket, &rate, now, size.bytes);
+		if (conforms) {
+			judged->packets += size.packets;
+			judged->bytes += size.bytes;
+		} else {
+			judged->dropped_packets += size.packets;
+			judged->dropped_bytes += size.bytes;
+		}
 		bpf_spin_unlock(&bucket->lock);
 		if (!conforms)
 			return drop(slot, size);

@@ -40,10 +40,10 @@ enum edge_action {
 	EDGE_TO_PORT = 3,   /* send out of the port `ifindex` */
 };
 
-/* Value of `rules`: 56 octets. */
+/* Value of `rules`: 72 octets. */
 struct edge_rule {
 	__u32 ifindex;			     /* 0: see edge_action */
-	__u32 slot;			     /* 4: index into `stats` and `buckets` */
+	__u32 slot;			     /* 4: index into `stats`, and of the counters in `buckets` */
 	__u8 action;			     /* 8: enum edge_action */
 	__u8 depth;			     /* 9: tags the frame has in all, or EDGE_DEPTH_ANY */
 	__u8 pop;			     /* 10: outermost tags to take off, 0..2 */
@@ -51,7 +51,8 @@ struct edge_rule {
 	struct edge_tag tags[EDGE_STACK_MAX]; /* 12: the ones to put on, outermost first */
 	__u16 mac[3];			     /* 20: MAC of the far end of EDGE_TO_PEER as it stands in the
 					      * frame; 0 when not known */
-	__u8 pad[6];			     /* 26 */
+	__u8 pad[2];			     /* 26 */
+	__u32 bucket;			     /* 28: index into `buckets` of the tokens; `slot`, unless rules share them */
 	struct edge_rate rate;		     /* 32: rate_bps 0 means no limit */
 };
 
@@ -71,6 +72,24 @@ struct edge_stats {
 	__u64 bytes;	       /* 8 */
 	__u64 dropped_packets; /* 16 */
 	__u64 dropped_bytes;   /* 24 */
+};
+
+/* The classes by which a policer counts: what the DSCP of a frame says (facts: expressroute 6.1). */
+enum edge_class {
+	EDGE_CLASS_EF = 0,    /* 46, voice */
+	EDGE_CLASS_AF41 = 1,  /* 34, video */
+	EDGE_CLASS_AF21 = 2,  /* 18, sharing */
+	EDGE_CLASS_AF11 = 3,  /* 10, files */
+	EDGE_CLASS_OTHER = 4, /* every other DSCP, and what is no IP packet */
+	EDGE_CLASSES = 5,
+};
+
+/* Value of `buckets` behind its lock: 192 octets. Rules may take their tokens from one bucket (edge_rule.bucket), as
+ * the peerings of a circuit do; each counts for itself, under the lock of the bucket it takes from. So counters are
+ * exact and there is one of each, not one per CPU. */
+struct edge_policer {
+	struct edge_bucket bucket;	     /* 0: of the rules that name this place */
+	struct edge_stats classes[EDGE_CLASSES]; /* 32: what became of the frames of the rule whose slot it is */
 };
 
 #endif

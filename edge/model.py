@@ -19,7 +19,11 @@ from ipaddress import (
     IPv6Interface,
     IPv6Network,
 )
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    # edge.qos.model is built on the addresses of this module.
+    from edge.qos.model import Policy, TrafficClass, Treatment
 
 Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
@@ -179,16 +183,59 @@ class Originate:
 
 
 @dataclass(frozen=True, slots=True)
+class Qos:
+    """What happens to the packets that a subinterface sends.
+
+    towards: the direction in the policy's words, `out` towards Microsoft. tree: number of the PortQueues
+    that they are steered into; None where the subinterface is in another namespace than its port, since a
+    queue is named by a mark of the packet that the kernel clears on that way (facts, fast path 1.6).
+    """
+
+    policy: Policy
+    towards: Literal["out", "in"]
+    treatment: Treatment
+    tree: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """By which policy a port steers the frames of one peering: those whose next tag is `inner`."""
+
+    inner: Tag
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class PortQueues:
+    """Queues of one circuit on a port: number from 0, bits per second of whole frames, a queue per class.
+
+    outer, steering: frames under this outer tag are steered at the port, those of each peering by its own
+    policy; none where the subinterfaces steer.
+    """
+
+    number: int
+    rate_bps: int
+    classes: tuple[TrafficClass, ...]
+    outer: Tag | None = None
+    steering: tuple[Steering, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Port:
     """A physical port: a network device in the router's namespace that carries tagged frames."""
 
     name: str
     mtu: int = TRUNK_MTU
+    queues: tuple[PortQueues, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Subinterface:
-    """A tagged interface of a VRF on one of the router's ports."""
+    """A tagged interface of a VRF on one of the router's ports.
+
+    qos: of what it sends. unknown_dscp: an MSEE's knob for what it receives with a DSCP that the service
+    does not know (facts 6.1); None for a router that is none.
+    """
 
     name: str
     port: str
@@ -196,6 +243,8 @@ class Subinterface:
     addresses: tuple[Interface, ...]
     mtu: int = IP_MTU
     mac: str = ""
+    qos: Qos | None = None
+    unknown_dscp: Literal["pass", "remark", "drop"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """One router as kernel objects: what each realisation of its tags needs. Pure.
 
-`kernel` uses VLAN devices; `bpf` uses macvlan or veth devices whose tags our programs push and pop.
+`kernel` uses VLAN devices; `bpf` uses macvlan or veth devices whose tags our programs push and pop, `ring`
+veth devices whose tags our engine in user space pushes and pops.
 The wire is the same. See DESIGN, "Links and tags".
 """
 
@@ -10,7 +11,7 @@ import hashlib
 from collections.abc import Iterator
 
 from edge.bgp.config import render
-from edge.model import PlainInterface, Router, Subinterface, Vrf
+from edge.model import PlainInterface, Port, PortQueues, Router, Subinterface, Vrf
 from edge.net.capabilities import RealisationName
 from edge.net.objects import (
     AdminUp,
@@ -20,7 +21,10 @@ from edge.net.objects import (
     KernelObject,
     KernelRoute,
     Macvlan,
+    Marking,
     Namespace,
+    Queues,
+    QueueTree,
     Ruleset,
     SubinterfaceTags,
     Sysctl,
@@ -28,6 +32,7 @@ from edge.net.objects import (
     VlanDevice,
 )
 from edge.net.rules import NFT_FAMILY, NFT_TABLE, vrf_rules, vrf_xtables
+from edge.qos.steering import at_msee_ingress
 
 DEVICE_NAME_MAX = 15
 """Octets of a Linux device name (IFNAMSIZ less its final zero)."""
@@ -115,7 +120,8 @@ def _objects(router: Router, realisation: RealisationName) -> Iterator[KernelObj
         yield from sysctls(router.namespace, LAYER2_SYSCTLS)
     for port in router.ports:
         if router.namespace in shared:
-            yield Sysctl(router.namespace, f"net/ipv6/conf/{port.name}/disable_ipv6", "1")
+            yield from _mute(Endpoint(router.namespace, port.name))
+        yield from _port_queues(router, port, realisation)
         yield AdminUp(Endpoint(router.namespace, port.name))
     outer_devices: dict[Endpoint, VlanDevice] = {}
     for vrf in router.vrfs:
@@ -125,7 +131,8 @@ def _objects(router: Router, realisation: RealisationName) -> Iterator[KernelObj
             if realisation == "kernel":
                 yield from _vlan_devices(router, vrf, subinterface, outer_devices)
             else:
-                yield from _bpf_devices(router, vrf, subinterface)
+                yield from _tagged_devices(router, vrf, subinterface, realisation)
+            yield from _markings(router, vrf, subinterface, realisation)
         interfaces: tuple[Subinterface | PlainInterface, ...] = (*vrf.subinterfaces, *vrf.interfaces)
         for interface in interfaces:
             at = Endpoint(vrf.namespace, interface.name)
@@ -143,6 +150,57 @@ def _objects(router: Router, realisation: RealisationName) -> Iterator[KernelObj
         yield AdminUp(device.at)
 
 
+def _mute(at: Endpoint) -> Iterator[Sysctl]:
+    """A device beside those that speak IP carries frames only: what comes in there is not for this router.
+
+    Without an address nothing passes the strict check of the way back; ARP answers for own addresses only.
+    """
+    yield Sysctl(at.namespace, f"net/ipv6/conf/{at.device}/disable_ipv6", "1")
+    yield Sysctl(at.namespace, f"net/ipv4/conf/{at.device}/rp_filter", "1")
+
+
+def _port_queues(router: Router, port: Port, realisation: RealisationName) -> Iterator[KernelObject]:
+    """Queues of a port, and the markings that steer into them what came from other namespaces.
+
+    VLAN devices keep skb->priority on the way from their namespace to the port's: with them the subinterfaces
+    steer.
+    """
+    at = Endpoint(router.namespace, port.name)
+    if port.queues:
+        trees = (QueueTree(item.number, item.rate_bps, item.classes) for item in port.queues)
+        yield Queues(at, tuple(trees))
+    if realisation == "kernel":
+        return
+    for item in port.queues:
+        for one in item.steering:
+            yield Marking(at, "egress", one.policy, "in", "steer", item.outer, item.number, inner=one.inner)
+
+
+def _markings(
+    router: Router, vrf: Vrf, subinterface: Subinterface, realisation: RealisationName
+) -> Iterator[Marking]:
+    at = Endpoint(vrf.namespace, subinterface.name)
+    qos, knob = subinterface.qos, subinterface.unknown_dscp
+    queues = _queues_of(router, subinterface) if realisation == "kernel" else None
+    if qos is not None:
+        # A tree of the port has the classes of its own policy: another one's queues would be others.
+        fits = queues is not None and queues.classes == qos.policy.classes
+        tree = queues.number if queues is not None and fits else qos.tree
+        yield Marking(at, "egress", qos.policy, qos.towards, qos.treatment, tree=tree)
+    elif queues is not None:
+        # The subinterface's own tag is the one below the port's outer tag.
+        for one in (item for item in queues.steering if item.inner == subinterface.tags[-1]):
+            yield Marking(at, "egress", one.policy, "in", "steer", tree=queues.number)
+    if knob is not None:
+        yield Marking(at, "ingress", at_msee_ingress(knob), "out", "mark", msee=knob)
+
+
+def _queues_of(router: Router, subinterface: Subinterface) -> PortQueues | None:
+    """The queues of the circuit that a subinterface belongs to, if its port has some for it."""
+    queues = (item for port in router.ports if port.name == subinterface.port for item in port.queues)
+    return next((item for item in queues if item.outer in (None, *subinterface.tags[:1])), None)
+
+
 def _mac(router: Router, vrf: Vrf, subinterface: Subinterface) -> str:
     """An MSEE shows one MAC for all peerings of a path (facts 10.6); a CE one per subinterface.
 
@@ -155,18 +213,24 @@ def _mac(router: Router, vrf: Vrf, subinterface: Subinterface) -> str:
     return mac_of(Endpoint(vrf.namespace, subinterface.name))
 
 
-def _bpf_devices(router: Router, vrf: Vrf, subinterface: Subinterface) -> Iterator[KernelObject]:
+def _tagged_devices(
+    router: Router, vrf: Vrf, subinterface: Subinterface, realisation: RealisationName
+) -> Iterator[KernelObject]:
     sub = Endpoint(vrf.namespace, subinterface.name)
     port = Endpoint(router.namespace, subinterface.port)
     mac = _mac(router, vrf, subinterface)
-    if vrf.namespace == router.namespace:
+    if vrf.namespace == router.namespace and realisation == "bpf":
         yield Macvlan(sub, lower=port.device, mtu=subinterface.mtu, mac=mac)
         yield SubinterfaceTags(sub, port, subinterface.tags)
-    else:
-        inner = Endpoint(router.namespace, subinterface.name)
-        yield Veth(sub, inner, mtu=subinterface.mtu, mac_a=mac, mac_b=mac_of(inner))
-        yield SubinterfaceTags(sub, port, subinterface.tags, inner=inner)
-        yield AdminUp(inner)
+        return
+    inner = Endpoint(router.namespace, subinterface.name)
+    if inner == sub:
+        # `ring` needs a veth here, too, beside the router's own devices.
+        inner = Endpoint(router.namespace, device_name(f"{subinterface.name}-in"))
+        yield from _mute(inner)
+    yield Veth(sub, inner, mtu=subinterface.mtu, mac_a=mac, mac_b=mac_of(inner))
+    yield SubinterfaceTags(sub, port, subinterface.tags, inner=inner)
+    yield AdminUp(inner)
 
 
 def _vlan_devices(

@@ -3,6 +3,9 @@
 A tcx link is one descriptor: closing it takes the program off, and so does the death of the process,
 kill -9 included. A clsact filter lives as long as its device; in a lab that is as long as the
 sandbox's namespaces, which the kernel frees with the supervisor.
+
+Several programs of ours may be at one hook, put there in any order. They run in the order of `Place`: on tcx
+each is put in front of the first that comes after it, on clsact the place is the filter's priority.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ from __future__ import annotations
 import enum
 import errno
 import os
+import threading
+from collections import defaultdict
 from typing import Literal, Protocol
 
 from edge.fastpath import bpf, clsact
@@ -28,6 +33,19 @@ class Direction(enum.Enum):
     EGRESS = (bpf.ATTACH_TCX_EGRESS, clsact.EGRESS)
 
 
+class Place(enum.IntEnum):
+    """The order of our programs at one hook.
+
+    A frame that comes back from an impairment was seen by the others before. Marking comes before the tag
+    plane, which sends frames elsewhere; the wire is impaired at last.
+    """
+
+    IMPAIR_BACK = 0
+    MARK = 1
+    TAGS = 2
+    IMPAIR_OUT = 3
+
+
 class Attachment(Protocol):
     """A program that runs on a device until `close`."""
 
@@ -38,12 +56,32 @@ class Attachment(Protocol):
         """Take it off. Quiet when the device is gone already."""
 
 
+_Where = tuple[int, int]
+"""A device: inode of its namespace, ifindex. Devices of two labs may have one ifindex."""
+
+_guard = threading.Lock()
+_links: defaultdict[tuple[_Where, Direction], list[TcxLink]] = defaultdict(list)
+_qdiscs: dict[_Where, int] = {}
+"""Devices whose clsact qdisc this process brought, and how many of its filters hold on to it."""
+
+
 class TcxLink:
     """An attachment held by a descriptor."""
 
-    def __init__(self, program: int, ifindex: int, direction: Direction) -> None:
-        self._fd = bpf.create_tcx_link(program, ifindex, direction.value[0])
-        self._ifindex = ifindex
+    def __init__(
+        self, program: int, ifindex: int, direction: Direction, netns_fd: int, place: Place = Place.TAGS
+    ) -> None:
+        self._ifindex, self._place = ifindex, place
+        self._fd: int
+        self._hook = ((os.fstat(netns_fd).st_ino, ifindex), direction)
+        with _guard, inside(netns_fd):
+            # A link of a device that has gone says so; another device may have the index now.
+            later = [link for link in _links.get(self._hook, ()) if link._place > place and link.alive()]
+            first = min(later, key=lambda link: link._place, default=None)
+            self._fd = bpf.create_tcx_link(
+                program, ifindex, direction.value[0], None if first is None else first._fd
+            )
+            _links[self._hook].append(self)
 
     def alive(self) -> bool:
         """True while the device exists and nobody detached the link."""
@@ -51,53 +89,76 @@ class TcxLink:
 
     def close(self) -> None:
         """Detach."""
-        os.close(self._fd)
+        with _guard:
+            _links[self._hook].remove(self)
+            if not _links[self._hook]:
+                del _links[self._hook]
+            os.close(self._fd)
 
 
 class ClsactFilter:
-    """An attachment by a qdisc and a filter; takes away the qdisc only if it brought it."""
+    """An attachment by a filter, with a qdisc where there was none; that goes with our last filter."""
 
-    def __init__(self, program: int, ifindex: int, direction: Direction, netns_fd: int) -> None:
-        self._ifindex, self._parent = ifindex, direction.value[1]
+    def __init__(
+        self, program: int, ifindex: int, direction: Direction, netns_fd: int, place: Place = Place.TAGS
+    ) -> None:
+        self._device = (os.fstat(netns_fd).st_ino, ifindex)
+        self._filter = (ifindex, direction.value[1], clsact.FIRST_PRIORITY + place)
         self._program = bpf.program_id(program)
-        self._undo: list[nl.Request] = []
         self._route = RouteSocket(netns_fd)
         try:
-            self._bring(program)
+            with _guard:
+                self._bring(program)
         except BaseException:
-            self.close()
+            self._route.close()
             raise
 
     def _bring(self, program: int) -> None:
-        brought = self._carry_out(clsact.new_qdisc(self._ifindex))
+        brought = self._carry_out(clsact.new_qdisc(self._device[1]))
         if brought is None:
-            self._undo.append(clsact.delete_qdisc(self._ifindex))
+            _qdiscs[self._device] = 0
         elif brought.errno != errno.EEXIST:
             raise brought.error()
-        refused = self._carry_out(clsact.new_filter(self._ifindex, self._parent, program, "edge"))
+        if self._device in _qdiscs:
+            _qdiscs[self._device] += 1
+        refused = self._carry_out(clsact.new_filter(*self._filter, program, "edge"))
         if refused is not None:
+            self._let_go()
             raise refused.error()
-        self._undo.insert(0, clsact.delete_filter(self._ifindex, self._parent))
+
+    def _let_go(self) -> None:
+        if self._device in _qdiscs:
+            _qdiscs[self._device] -= 1
+            if not _qdiscs[self._device]:
+                del _qdiscs[self._device]
+                self._carry_out(clsact.delete_qdisc(self._device[1]))
 
     def _carry_out(self, request: nl.Request) -> Refusal | None:
         return self._route.transact([request])[0]
 
     def alive(self) -> bool:
         """True while the filter is there and runs our program."""
-        answer = self._route.ask(clsact.get_filter(self._ifindex, self._parent))
+        answer = self._route.ask(clsact.get_filter(*self._filter))
         return not isinstance(answer, Refusal) and clsact.parse_program(answer.payload) == self._program
 
     def close(self) -> None:
-        """Take the filter off, and the qdisc when it is ours."""
+        """Take the filter off, and the qdisc when it is ours and this was the last."""
         try:
             # Refused when the device, or what an operator took off by hand, is gone: nothing to do then.
-            self._route.transact(self._undo)
+            with _guard:
+                self._carry_out(clsact.delete_filter(*self._filter))
+                self._let_go()
         finally:
             self._route.close()
 
 
 def attach(
-    program: int, ifindex: int, direction: Direction, netns_fd: int, kind: HookKind = "auto"
+    program: int,
+    ifindex: int,
+    direction: Direction,
+    netns_fd: int,
+    kind: HookKind = "auto",
+    place: Place = Place.TAGS,
 ) -> Attachment:
     """Run `program` for the frames of a device in the namespace `netns_fd`. Raises OSError.
 
@@ -106,12 +167,11 @@ def attach(
     """
     if kind != "clsact":
         try:
-            with inside(netns_fd):
-                return TcxLink(program, ifindex, direction)
+            return TcxLink(program, ifindex, direction, netns_fd, place)
         except OSError as error:
             if kind == "tcx" or error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
                 raise
-    return ClsactFilter(program, ifindex, direction, netns_fd)
+    return ClsactFilter(program, ifindex, direction, netns_fd, place)
 
 
 def far_mac(ifindex: int, netns_fd: int) -> bytes | None:

@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, MAP_NEXT_KEY, PROG_LOAD = range(6)
-OBJ_GET_INFO, BTF_LOAD, LINK_CREATE = 15, 18, 28
+PROG_TEST_RUN, OBJ_GET_INFO, BTF_LOAD, LINK_CREATE = 10, 15, 18, 28
 
-MAP_TYPE_ARRAY, MAP_TYPE_PERCPU_ARRAY = 2, 6
+MAP_TYPE_ARRAY, MAP_TYPE_PERCPU_ARRAY, MAP_TYPE_ARRAY_OF_MAPS = 2, 6, 12
 PROG_TYPE_SCHED_CLS = 3
 ATTACH_TCX_INGRESS, ATTACH_TCX_EGRESS = 46, 47
 UPDATE_ANY, UPDATE_NOEXIST, UPDATE_EXIST = 0, 1, 2
+_BEFORE, _RELATIVE_IS_LINK = 1 << 3, 1 << 13
 
 SYSCALL_NUMBERS: Mapping[str, int] = {
     "x86_64": 321,
@@ -37,17 +38,25 @@ SYSCALL_NUMBERS: Mapping[str, int] = {
 
 VERIFIER_LOG_OCTETS = 1 << 18
 
+_ANY_ALIGNMENT = 1 << 1
+"""BPF_F_ANY_ALIGNMENT: behind Ethernet an IP header lies at half a word. All machines above read that, but a
+kernel may be built as if they could not (User-Mode Linux is), and would refuse to try."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 
 def _bpf(command: int, attributes: bytes) -> int:
+    return call(command, ctypes.create_string_buffer(attributes, len(attributes)))
+
+
+def call(command: int, buffer: ctypes.Array[ctypes.c_char]) -> int:
+    """bpf(2) with a `union bpf_attr` in a buffer, into which some commands write their answer."""
     number = SYSCALL_NUMBERS.get(platform.machine())
     if number is None:
         raise OSError(38, f"bpf(2) is not known for a {platform.machine()} machine")
-    buffer = ctypes.create_string_buffer(attributes, len(attributes))
     result = int(
-        _libc.syscall(ctypes.c_long(number), ctypes.c_long(command), buffer, ctypes.c_ulong(len(attributes)))
+        _libc.syscall(ctypes.c_long(number), ctypes.c_long(command), buffer, ctypes.c_ulong(len(buffer)))
     )
     if result < 0:
         error = ctypes.get_errno()
@@ -72,11 +81,18 @@ class Map:
     """A BPF map held open by its descriptor; keys and values are bytes of fixed sizes.
 
     Values of a per-CPU map are those of all possible CPUs one after the other, each padded to 8
-    octets, as the kernel hands them over.
+    octets, as the kernel hands them over. A map of maps takes descriptors and gives numbers (`id`); `inner`
+    is the descriptor of one like those that it will hold.
     """
 
     def __init__(
-        self, name: str, kind: int, sizes: tuple[int, int], max_entries: int, btf: Btf | None
+        self,
+        name: str,
+        kind: int,
+        sizes: tuple[int, int],
+        max_entries: int,
+        btf: Btf | None = None,
+        inner: int = 0,
     ) -> None:
         self.name = name
         self.key_size, self.value_size = sizes
@@ -86,7 +102,7 @@ class Map:
             MAP_CREATE,
             struct.pack(
                 "=7I16s4I",
-                *(kind, *sizes, max_entries, 0, 0, 0),
+                *(kind, *sizes, max_entries, 0, inner, 0),
                 name.encode()[:15],
                 0,
                 *((btf.fd, btf.key_type, btf.value_type) if btf else (0, 0, 0)),
@@ -153,6 +169,10 @@ class Map:
             if value is not None:
                 yield key, value
 
+    def id(self) -> int:
+        """The kernel's number of the map."""
+        return int(struct.unpack_from("=I", info(self.fd, 8), 4)[0])
+
     def close(self) -> None:
         """Let go of the map; the kernel frees it when no program uses it either."""
         os.close(self.fd)
@@ -215,7 +235,7 @@ def load_classifier(name: str, instructions: bytes, licence: str) -> int:
                 len(log) if log is not None else 0,
                 ctypes.addressof(log) if log is not None else 0,
                 0,
-                0,
+                _ANY_ALIGNMENT,
                 name.encode()[:15],
             ),
         )
@@ -234,27 +254,54 @@ def load_classifier(name: str, instructions: bytes, licence: str) -> int:
         raise VerifierError(error.errno or 0, name, log.value.decode(errors="replace")) from error
 
 
-def _info(fd: int, size: int) -> bytes:
-    info = _buffer(size)
-    _bpf(OBJ_GET_INFO, struct.pack("=IIQ", fd, size, ctypes.addressof(info)))
-    return info.raw
+def info(fd: int, size: int, asked: bytes = b"") -> bytes:
+    """The first `size` octets of what the kernel tells of a program, map or link.
+
+    asked: what stands there before, for fields that say where the kernel shall write more.
+    """
+    told = _buffer(asked.ljust(size, b"\0"))
+    _bpf(OBJ_GET_INFO, struct.pack("=IIQ", fd, size, ctypes.addressof(told)))
+    return told.raw
 
 
 def program_id(fd: int) -> int:
     """The kernel's number of a loaded program."""
-    return int(struct.unpack_from("=I", _info(fd, 8), 4)[0])
+    return int(struct.unpack_from("=I", info(fd, 8), 4)[0])
 
 
 def verified_instructions(fd: int) -> int:
     """How many instructions the verifier looked at before it accepted the program (0 before 5.16)."""
-    return int(struct.unpack_from("=I", _info(fd, 224), 216)[0])
+    return int(struct.unpack_from("=I", info(fd, 224), 216)[0])
 
 
-def create_tcx_link(program: int, ifindex: int, attach_type: int) -> int:
-    """Put a program on a device of the calling thread's namespace; closing the descriptor takes it off."""
-    return _bpf(LINK_CREATE, struct.pack("=IIII", program, ifindex, attach_type, 0))
+def try_out(program: int, frame: bytes, repeat: int = 1) -> tuple[int, bytes, int]:
+    """Give a tc program one frame `repeat` times, on the loopback of the thread's namespace (ifindex 1).
+
+    What it returned the last time, the frame as it then was, and the mean time of a run in nanoseconds.
+    Frames shorter than an Ethernet header are refused with EINVAL.
+    """
+    data, out = _buffer(frame), _buffer(len(frame) + 256)
+    attributes = struct.pack(
+        "=IIIIQQII",
+        *(program, 0, len(frame), len(out)),
+        *(ctypes.addressof(data), ctypes.addressof(out)),
+        *(repeat, 0),
+    )
+    answer = _buffer(attributes)
+    call(PROG_TEST_RUN, answer)
+    _program, verdict, _in, size, _data, _out, _repeat, duration = struct.unpack("=IiIIQQII", answer.raw)
+    return verdict, out.raw[:size], duration
+
+
+def create_tcx_link(program: int, ifindex: int, attach_type: int, before: int | None = None) -> int:
+    """Put a program on a device of the calling thread's namespace; closing the descriptor takes it off.
+
+    before: the descriptor of a link there in front of which it shall run; None: behind all others.
+    """
+    flags, relative = (0, 0) if before is None else (_BEFORE | _RELATIVE_IS_LINK, before)
+    return _bpf(LINK_CREATE, struct.pack("=IIIIII", program, ifindex, attach_type, flags, relative, 0))
 
 
 def tcx_link_ifindex(fd: int) -> int:
     """The device a tcx link is on; 0 when the device is gone or the link was detached."""
-    return int(struct.unpack_from("=I", _info(fd, 24), 16)[0])
+    return int(struct.unpack_from("=I", info(fd, 24), 16)[0])

@@ -34,11 +34,24 @@ class SubinterfaceCounters:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicedClass:
+    """What the policer let pass and dropped of frames by their DSCP; name: EF, AF41, AF21, AF11 or other."""
+
+    name: str
+    passed: Traffic
+    dropped: Traffic
+
+
+@dataclass(frozen=True, slots=True)
 class DirectionCounters:
-    """One direction of a virtual circuit: frames that passed, and frames above the rate."""
+    """One direction of a virtual circuit: frames that passed, and frames above the rate.
+
+    by_class: the same as the policer saw it, by DSCP; frames that came while there was no rate are not in it.
+    """
 
     passed: Traffic
     dropped: Traffic
+    by_class: tuple[PolicedClass, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,18 +35,24 @@ measured, one flow got 5 % of the rate with 10 ms, 47 % with 100 ms, 97-101 % wi
 BURST_BITS_MAX = 4_000_000_000
 """Largest bucket (250 ms of 16 Gbit/s): twice this in nanobits stays inside 64 bits."""
 
+TOLERANCE_PERCENT_MAX = 100
+
 RATE_MAX_BPS = 400_000_000_000
 """Fastest policer: the fastest port that ExpressRoute Direct sells (facts: expressroute)."""
 
 _KEY = struct.Struct("=I 4H")
-_RULE = struct.Struct("=II 4B 4H 6s 6x 3Q")
+_RULE = struct.Struct("=II 4B 4H 6s 2xI 5Q")
 _SUBINTERFACE = struct.Struct("=II B3x 4H")
 _STATS = struct.Struct("=4Q")
+_BUCKET_LOCK_OCTETS, _BUCKET_OCTETS = 8, 32
+POLICED_CLASSES = ("EF", "AF41", "AF21", "AF11", "other")
+"""By what a policer counts, in the order of enum edge_class (facts: expressroute 6.1)."""
 SIZES = {
     "edge_rule_key": _KEY.size,
     "edge_rule": _RULE.size,
     "edge_subinterface": _SUBINTERFACE.size,
     "edge_stats": _STATS.size,
+    "edge_policer": _BUCKET_OCTETS + len(POLICED_CLASSES) * _STATS.size,
 }
 
 RawTag = tuple[int, int]
@@ -112,27 +118,50 @@ class RuleKey:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A policer's settings (struct edge_rate); all zero is no limit."""
+    """A policer's settings (struct edge_rate); all zero is no limit. tolerated_bps 0: no tolerance."""
 
     rate_bps: int = 0
     burst_nanobits: int = 0
     fill_ns: int = 0
+    tolerated_bps: int = 0
+    tolerated_fill_ns: int = 0
 
     @classmethod
-    def of(cls, rate_bps: int | None) -> Rate:
-        """Settings for a rate in bits per second. Raises ValueError for a rate that cannot be policed."""
+    def of(cls, rate_bps: int | None, tolerance_percent: int = 0) -> Rate:
+        """Settings for a rate in bits per second; what is offered may exceed it by so many percent.
+
+        Raises ValueError for a rate that cannot be policed.
+        """
         if rate_bps is None:
             return cls()
         if not 1 <= rate_bps <= RATE_MAX_BPS:
             raise ValueError(f"a rate of {rate_bps} bit/s cannot be policed; use 1 to {RATE_MAX_BPS}")
+        if not 0 <= tolerance_percent <= TOLERANCE_PERCENT_MAX:
+            raise ValueError(
+                f"a tolerance of {tolerance_percent} % cannot be policed; use 0 to {TOLERANCE_PERCENT_MAX}"
+            )
         bits = max(BURST_OCTETS_MIN * 8, min(BURST_BITS_MAX, int(rate_bps * BURST_SECONDS)))
         burst = bits * NANOBITS_PER_BIT
-        return cls(rate_bps, burst, -(-burst // rate_bps))
+        fill_ns = -(-burst // rate_bps)
+        if not tolerance_percent:
+            return cls(rate_bps, burst, fill_ns)
+        tolerated_bps = rate_bps * (100 + tolerance_percent) // 100
+        return cls(rate_bps, burst, fill_ns, tolerated_bps, -(-burst // tolerated_bps))
+
+    @property
+    def tolerance_percent(self) -> int:
+        """The tolerance that these settings came from; rates of 100 bit/s and more tell it exactly."""
+        if not self.tolerated_bps:
+            return 0
+        return -(-(self.tolerated_bps - self.rate_bps) * 100 // self.rate_bps)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What becomes of a frame (struct edge_rule). `depth` is None when deeper tags do not matter."""
+    """What becomes of a frame (struct edge_rule). `depth` is None when deeper tags do not matter.
+
+    slot: of its counters; bucket: the slot whose tokens its policer takes, 0 without a rate.
+    """
 
     ifindex: int
     slot: int
@@ -142,6 +171,7 @@ class Rule:
     depth: int | None = None
     mac: bytes = bytes(6)
     rate: Rate = Rate()
+    bucket: int = 0
 
     def pack(self) -> bytes:
         """The value as `rules` has it."""
@@ -154,15 +184,18 @@ class Rule:
             len(self.push),
             *_raw(self.push),
             self.mac,
+            self.bucket,
             self.rate.rate_bps,
             self.rate.burst_nanobits,
             self.rate.fill_ns,
+            self.rate.tolerated_bps,
+            self.rate.tolerated_fill_ns,
         )
 
     @classmethod
     def unpack(cls, data: bytes) -> Rule:
         """The inverse of `pack`."""
-        ifindex, slot, action, depth, pop, _push, a, b, c, d, mac, *rate = _RULE.unpack(data)
+        ifindex, slot, action, depth, pop, _push, a, b, c, d, mac, bucket, *rate = _RULE.unpack(data)
         return cls(
             ifindex,
             slot,
@@ -172,6 +205,7 @@ class Rule:
             None if depth == DEPTH_ANY else depth,
             mac,
             Rate(*rate),
+            bucket,
         )
 
 
@@ -208,6 +242,12 @@ class Stats:
         """Add up what the kernel hands over for all possible CPUs."""
         columns = zip(*_STATS.iter_unpack(per_cpu), strict=True)
         return cls(*(sum(column) for column in columns))
+
+
+def unpack_policed(data: bytes) -> tuple[Stats, ...]:
+    """What a policer counted for each of POLICED_CLASSES: its value in `buckets` behind lock and bucket."""
+    rows = _STATS.iter_unpack(data[_BUCKET_LOCK_OCTETS + _BUCKET_OCTETS :])
+    return tuple(Stats(*row) for row in rows)
 
 
 def pack_index(index: int) -> bytes:

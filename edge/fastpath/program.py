@@ -1,7 +1,8 @@
-"""The shipped BPF programs of the tag plane: read from tags.bpf.json, loaded with bpf(2).
+"""The shipped BPF objects: read from <object>.bpf.json, loaded with bpf(2).
 
-The file is generated (csrc/generate.py says how and why this and no skeleton); loading means: make the
-maps, put their descriptors into the instructions that name them, hand the programs to the verifier.
+`tags` is the tag plane, `mark` the marking plane. The files are generated (csrc/generate.py says how, and
+why this and no skeleton); loading means: make the maps, put their descriptors into the instructions that
+name them, hand the programs to the verifier.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from edge.fastpath import bpf
 
 _PSEUDO_MAP_FD = 1
 _WITH_SPIN_LOCK = "buckets"
+_HELD_BY: Mapping[str, str] = {"policies": "policy"}
+"""A map of maps -> the map that shows what those are like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,9 @@ class Shipped:
 
 
 @functools.cache
-def shipped() -> Shipped:
-    """Read the generated file that is installed beside this module."""
-    document = json.loads(resources.files("edge.fastpath").joinpath("tags.bpf.json").read_text())
+def shipped(name: str) -> Shipped:
+    """Read the generated file of an object, which is installed beside this module."""
+    document = json.loads(resources.files("edge.fastpath").joinpath(f"{name}.bpf.json").read_text())
     return Shipped(
         document["source_sha256"],
         document["compiler"],
@@ -93,28 +96,29 @@ def link_maps(program: ProgramSpec, descriptors: Mapping[str, int]) -> bytes:
 
 
 class Loaded:
-    """Maps and programs in the kernel; freed by `close` or with the process. Raises OSError."""
+    """Maps and programs of an object in the kernel; freed by `close` or with the process. Raises OSError."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         self.maps: dict[str, bpf.Map] = {}
         self.programs: dict[str, int] = {}
-        spec = shipped()
+        spec = shipped(name)
         try:
-            for name, m in spec.maps.items():
-                self.maps[name] = self._create_map(name, m)
-            descriptors = {name: m.fd for name, m in self.maps.items()}
-            for name, program in spec.programs.items():
+            for map_name, m in spec.maps.items():
+                self.maps[map_name] = self._create_map(map_name, m)
+            descriptors = {map_name: m.fd for map_name, m in self.maps.items()}
+            for program_name, program in spec.programs.items():
                 code = link_maps(program, descriptors)
-                self.programs[name] = bpf.load_classifier(f"edge_{name}", code, spec.licence)
+                self.programs[program_name] = bpf.load_classifier(f"edge_{program_name}", code, spec.licence)
         except OSError:
             self.close()
             raise
 
-    @staticmethod
-    def _create_map(name: str, spec: MapSpec) -> bpf.Map:
+    def _create_map(self, name: str, spec: MapSpec) -> bpf.Map:
         btf = bpf.load_spin_lock_btf(spec.value_size) if name == _WITH_SPIN_LOCK else None
+        inner = self.maps[_HELD_BY[name]].fd if name in _HELD_BY else 0
         try:
-            return bpf.Map(name, spec.kind, (spec.key_size, spec.value_size), spec.max_entries, btf)
+            sizes = (spec.key_size, spec.value_size)
+            return bpf.Map(name, spec.kind, sizes, spec.max_entries, btf, inner)
         finally:
             if btf is not None:
                 os.close(btf.fd)

@@ -1,4 +1,4 @@
-"""The kernel's refusals in the tag plane's words, each with a way out. Pure."""
+"""The kernel's refusals of tags and markings in words, each with a way out. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import platform
 from edge.errors import CapabilityError, KernelError
 from edge.fastpath.bpf import VerifierError
 
-_WAY_OUT = "run as root on the machine itself, or on a kernel with VLAN devices: modprobe 8021q"
+_WAYS_OUT = {
+    "tags": "run as root on the machine itself, or on a kernel with VLAN devices: modprobe 8021q",
+    "marking": "run as root on the machine itself, or on a kernel with nftables, which can mark, too",
+}
 
 _MEANINGS = {
     errno.EEXIST: "other traffic has these tags at that port; remove its rule first, or take other tags",
-    errno.E2BIG: "the tag plane's tables are full; a second lab has its own",
+    errno.E2BIG: "the fast path's tables are full; a second lab has its own",
     errno.ENODEV: "one of its devices is not there; create it first",
 }
 
@@ -37,8 +40,8 @@ def kernel_error(what: object, error: OSError) -> KernelError:
     return KernelError(str(what), number, text)
 
 
-def cannot_load(error: OSError) -> CapabilityError:
-    """Why the programs cannot be in the kernel."""
+def cannot_load(error: OSError, work: str = "tags") -> CapabilityError:
+    """Why the programs for that work (`tags` or `marking`) cannot be in the kernel."""
     if isinstance(error, VerifierError):
         missing = f"kernel {platform.release()} refuses {error.strerror}"
     elif error.errno in (errno.EPERM, errno.EACCES):
@@ -48,13 +51,13 @@ def cannot_load(error: OSError) -> CapabilityError:
     elif error.errno == errno.ENOSYS:
         missing = f"this machine has no bpf(2): {error.strerror}"
     else:
-        missing = f"the kernel refuses the tag plane's BPF maps: {error.strerror}"
-    return CapabilityError(missing, _WAY_OUT)
+        missing = f"the kernel refuses the BPF maps of {work}: {error.strerror}"
+    return CapabilityError(missing, _WAYS_OUT[work])
 
 
-def not_little_endian() -> CapabilityError:
+def not_little_endian(work: str = "tags") -> CapabilityError:
     """The shipped byte code is for the other kind of machine."""
-    return CapabilityError("tags in BPF are built for little-endian machines", _WAY_OUT)
+    return CapabilityError(f"{work} in BPF is built for little-endian machines", _WAYS_OUT[work])
 
 
 def cannot_attach(error: OSError) -> str:

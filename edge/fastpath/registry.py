@@ -7,7 +7,8 @@ what it says, and entries that do not fit together are no object at all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from edge.fastpath.attach import Attachment
@@ -42,24 +43,86 @@ class SubinterfaceRecord:
 
 @dataclass(frozen=True, slots=True)
 class CircuitRecord:
-    """port_a, port_b: ifindexes; slots: a to b, b to a."""
+    """port_a, port_b: ifindexes; slots: a to b, b to a; buckets: the slots whose tokens each takes."""
 
     obj: VirtualCircuit
     port_a: int
     port_b: int
     slots: tuple[int, int]
+    buckets: tuple[int, int]
 
     def rules(self) -> dict[RuleKey, Rule]:
         """The two rules that make the circuit; fewer than two when both ends are the same.
 
         Raises ValueError for tags or a rate that the tag plane cannot do.
         """
-        rate = Rate.of(self.obj.rate_bps)
+        rate = Rate.of(self.obj.rate_bps, self.obj.tolerance_percent)
         a, b = (self.port_a, self.obj.tags_a), (self.port_b, self.obj.tags_b)
         return {
-            RuleKey.of(port, before): Rule(out, slot, Action.TO_PORT, *rewrite(before, after), rate=rate)
-            for (port, before), (out, after), slot in ((a, b, self.slots[0]), (b, a, self.slots[1]))
+            RuleKey.of(port, before): Rule(
+                out, slot, Action.TO_PORT, *rewrite(before, after), rate=rate, bucket=bucket
+            )
+            for (port, before), (out, after), slot, bucket in (
+                (a, b, self.slots[0], self.buckets[0]),
+                (b, a, self.slots[1], self.buckets[1]),
+            )
         }
+
+
+@dataclass(slots=True)
+class _Shared:
+    """A policer that circuits name; `users` of them."""
+
+    buckets: tuple[int, int]
+    users: int = 0
+
+
+class Policers:
+    """The buckets of circuits, shared by those of a namespace that name the same policer.
+
+    take: gives a slot and has it given back when the stack is unwound. give_back: of slots that nobody uses.
+    """
+
+    def __init__(
+        self, take: Callable[[contextlib.ExitStack], int], give_back: Callable[[Iterable[int]], None]
+    ) -> None:
+        self._take, self._give_back = take, give_back
+        self._shared: dict[tuple[str, str], _Shared] = {}
+
+    def use(self, obj: VirtualCircuit, slots: tuple[int, int], undo: contextlib.ExitStack) -> tuple[int, int]:
+        """The buckets of a circuit with these slots: a to b, b to a. Raises OSError when none is free."""
+        if not obj.policer:
+            return slots
+        place = (obj.namespace, obj.policer)
+        if place not in self._shared:
+            with contextlib.ExitStack() as partial:
+                self._shared[place] = _Shared((self._take(partial), self._take(partial)))
+                partial.pop_all()
+        shared = self._shared[place]
+        shared.users += 1
+        undo.callback(self.release, obj)
+        return shared.buckets
+
+    def release(self, obj: VirtualCircuit) -> None:
+        """A circuit that used its buckets is gone."""
+        if not obj.policer:
+            return
+        shared = self._shared[obj.namespace, obj.policer]
+        shared.users -= 1
+        if not shared.users:
+            del self._shared[obj.namespace, obj.policer]
+            self._give_back(shared.buckets)
+
+    def named(self, record: CircuitRecord, buckets: tuple[int, int]) -> str | None:
+        """The policer that a circuit with these buckets has: empty for its own, None for no such one."""
+        if buckets == record.slots:
+            return ""
+        shared = (
+            name
+            for (namespace, name), item in self._shared.items()
+            if (namespace, item.buckets) == (record.obj.namespace, buckets)
+        )
+        return next(shared, None)
 
 
 def read_subinterface(
@@ -82,7 +145,9 @@ def read_subinterface(
     return SubinterfaceTags(record.obj.sub, port, tags, record.obj.inner)
 
 
-def read_circuit(record: CircuitRecord, rules: Rules, ports: Ports) -> VirtualCircuit | None:
+def read_circuit(
+    record: CircuitRecord, rules: Rules, ports: Ports, policers: Policers
+) -> VirtualCircuit | None:
     """The object that the two rules with the circuit's slots make together, or None."""
     ways = []
     for slot in record.slots:
@@ -92,7 +157,8 @@ def read_circuit(record: CircuitRecord, rules: Rules, ports: Ports) -> VirtualCi
         ways.append(mine[0])
     (key_a, rule_a), (key_b, rule_b) = ways
     port_a, port_b = ports.get(key_a.ifindex), ports.get(key_b.ifindex)
-    if port_a is None or port_b is None or rule_a.rate != rule_b.rate:
+    policer = policers.named(record, (rule_a.bucket, rule_b.bucket))
+    if port_a is None or port_b is None or policer is None or rule_a.rate != rule_b.rate:
         return None
     for key, rule, other in ((key_a, rule_a, key_b), (key_b, rule_b, key_a)):
         if rule.ifindex != other.ifindex or rule.push + key.tags[rule.pop :] != other.tags:
@@ -105,4 +171,6 @@ def read_circuit(record: CircuitRecord, rules: Rules, ports: Ports) -> VirtualCi
         port_b.device,
         key_b.tags,
         rule_a.rate.rate_bps or None,
+        policer,
+        rule_a.rate.tolerance_percent,
     )

@@ -25,13 +25,23 @@ from edge.fastpath.attach import Direction, HookKind
 from edge.fastpath.counters import (
     CircuitCounters,
     DirectionCounters,
+    PolicedClass,
     PortCounters,
     SubinterfaceCounters,
     TagCounters,
     Traffic,
     UnknownStack,
 )
-from edge.fastpath.layout import Action, Rule, RuleKey, Stats, SubinterfaceEntry, pack_index
+from edge.fastpath.layout import (
+    POLICED_CLASSES,
+    Action,
+    Rule,
+    RuleKey,
+    Stats,
+    SubinterfaceEntry,
+    pack_index,
+    unpack_policed,
+)
 from edge.fastpath.program import Loaded, shipped
 from edge.fastpath.refusals import (
     already_there,
@@ -43,6 +53,7 @@ from edge.fastpath.refusals import (
 )
 from edge.fastpath.registry import (
     CircuitRecord,
+    Policers,
     PortRecord,
     SubinterfaceRecord,
     read_circuit,
@@ -65,11 +76,12 @@ class TagPlane:
         self._ports: dict[int, PortRecord] = {}
         self._subinterfaces: dict[Key, SubinterfaceRecord] = {}
         self._circuits: dict[Key, CircuitRecord] = {}
-        self._free_slots = list(range(shipped().maps["stats"].max_entries - 1, -1, -1))
+        self._free_slots = list(range(shipped("tags").maps["stats"].max_entries - 1, -1, -1))
+        self._policers = Policers(self._take_slot, self._free_slots.extend)
         if sys.byteorder != "little":
             raise not_little_endian()
         try:
-            self._kernel = Loaded()
+            self._kernel = Loaded("tags")
         except OSError as error:
             raise cannot_load(error) from error
 
@@ -154,7 +166,9 @@ class TagPlane:
             if obj.key in self._circuits:
                 self._refuse_unless_broken(obj)
                 self.remove_circuit(obj)
-            circuit = CircuitRecord(obj, port_a, port_b, (self._take_slot(undo), self._take_slot(undo)))
+            slots = (self._take_slot(undo), self._take_slot(undo))
+            buckets = self._policers.use(obj, slots, undo)
+            circuit = CircuitRecord(obj, port_a, port_b, slots, buckets)
             for key, rule in _rules(circuit).items():
                 self._put("rules", key, rule, undo)
             for ifindex, device in ((port_a, obj.port_a), (port_b, obj.port_b)):
@@ -164,17 +178,16 @@ class TagPlane:
     def change_circuit(self, before: VirtualCircuit, after: VirtualCircuit) -> None:
         """Give a circuit another rate or other tags while traffic flows.
 
-        Counters and the policer's bucket go on. The ports cannot change: remove and add for that.
+        Counters and the policer's bucket go on. Ports and policer cannot change: remove and add for that.
         Raises KernelError naming the object.
         """
         with self._adding(after) as undo:
             known = self._circuits.get(before.key)
             if known is None:
                 raise not_there()
-            if (after.key, after.port_a, after.port_b) != (before.key, known.obj.port_a, known.obj.port_b):
-                raise OSError(
-                    errno.EINVAL, "ports and name are fixed; remove the circuit and add the new one"
-                )
+            if _fixed(after) != _fixed(known.obj):
+                words = "name, ports and policer are fixed; remove the circuit and add the new one"
+                raise OSError(errno.EINVAL, words)
             changed = replace(known, obj=after)
             old, new = _rules(known), _rules(changed)
             rules = self._kernel.maps["rules"]
@@ -198,6 +211,7 @@ class TagPlane:
                 self._kernel.maps["rules"].delete(key)
             self._release_port(known.port_a)
             self._release_port(known.port_b)
+            self._policers.release(known.obj)
             self._free_slots += known.slots
 
     def found(self) -> set[SubinterfaceTags | VirtualCircuit]:
@@ -219,7 +233,7 @@ class TagPlane:
                 obj = read_subinterface(sub, SubinterfaceEntry.unpack(data), rules, ports)
                 found |= {obj} if obj else set()
             for circuit in self._circuits.values():
-                joined = read_circuit(circuit, rules, ports)
+                joined = read_circuit(circuit, rules, ports, self._policers)
                 found |= {joined} if joined else set()
             return found
 
@@ -342,7 +356,18 @@ class TagPlane:
 
     def _direction(self, slot: int) -> DirectionCounters:
         stats = self._stats(slot)
-        return DirectionCounters(_passed(stats), _dropped(stats))
+        policed = self._kernel.maps["buckets"].get(pack_index(slot))
+        by_class = zip(POLICED_CLASSES, unpack_policed(policed or b""), strict=False)
+        return DirectionCounters(
+            _passed(stats),
+            _dropped(stats),
+            tuple(PolicedClass(name, _passed(each), _dropped(each)) for name, each in by_class),
+        )
+
+
+def _fixed(circuit: VirtualCircuit) -> tuple[object, ...]:
+    """What cannot change while traffic flows."""
+    return circuit.key, circuit.port_a, circuit.port_b, circuit.policer
 
 
 def _rules(circuit: CircuitRecord) -> dict[bytes, bytes]:

@@ -10,7 +10,7 @@ import errno
 import os
 import re
 import shutil
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,9 +34,12 @@ _USERNS_CLONE = Path("/proc/sys/kernel/unprivileged_userns_clone")
 _USERNS_MAX = Path("/proc/sys/user/max_user_namespaces")
 _PROGRAM_DEADLINE_S = 20
 _VERSION = re.compile(r"\d+(\.\d+)+")
+_BUILD = "pip install . (needs gcc and python3-dev)"
+
+ADMIN_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 
 Asked = Literal["auto", "kernel", "bpf", "ring"]
-RealisationName = Literal["kernel", "bpf"]
+RealisationName = Literal["kernel", "bpf", "ring"]
 PacketRules = Literal["nft", "iptables"]
 """What applies packet rules: nftables, or its predecessor where the kernel has no other."""
 
@@ -66,6 +69,7 @@ class Capabilities:
     vlan: Capability
     vlan_ad: Capability
     tag_plane: Capability
+    ring: Capability
     nft: Capability
     bird: Capability
     ip: Capability
@@ -98,18 +102,14 @@ class Realisation:
 
 
 def choose_realisation(capabilities: Capabilities, asked: Asked = "auto") -> Realisation:
-    """The realisation asked for, or the first of `kernel`, `bpf` that the machine can do. Pure.
+    """The realisation asked for, or the first of `kernel`, `bpf`, `ring` that the machine can do. Pure.
 
     Raises CapabilityError with every reason and every way out when none fits.
     """
-    if asked == "ring":
-        raise CapabilityError(
-            "realisation ring comes with the fast path and is not available yet",
-            "use auto, kernel or bpf",
-        )
     needs: dict[RealisationName, tuple[Capability, ...]] = {
         "kernel": (capabilities.vlan, capabilities.vlan_ad),
         "bpf": (capabilities.tag_plane,),
+        "ring": (capabilities.ring,),
     }
     reasons: list[str] = []
     remedies: list[str] = []
@@ -144,6 +144,10 @@ def probe(deciding: Asked | None = None) -> Capabilities:
         tag_plane = _not_tried("BPF tag plane")
         if deciding in (None, "bpf") or (deciding == "auto" and not (vlan.ok and vlan_ad.ok)):
             tag_plane = _tag_plane()
+        ring = _not_tried("packet rings")
+        decided = deciding == "auto" and ((vlan.ok and vlan_ad.ok) or tag_plane.ok)
+        if deciding in (None, "auto", "ring") and not decided:
+            ring = _ring()
     nft, packet_rules = packet_filter.result()
     return Capabilities(
         is_root=os.geteuid() == 0 and net_admin.ok and sys_admin.ok,
@@ -154,6 +158,7 @@ def probe(deciding: Asked | None = None) -> Capabilities:
         vlan=vlan,
         vlan_ad=vlan_ad,
         tag_plane=tag_plane,
+        ring=ring,
         nft=nft,
         bird=bird.result(),
         ip=_program("ip"),
@@ -174,6 +179,58 @@ def rights() -> tuple[Capability, Capability, Capability]:
 
 def _not_tried(name: str) -> Capability:
     return Capability(name, False, f"{name} not tried", "edge doctor tries everything")
+
+
+def probe_for_lab(deciding: Asked | None = None) -> Capabilities:
+    """What a lab of this user would have: for an ordinary user, what `probe` finds in a user namespace.
+
+    Without the right to make one, what there is outside, where `user_namespaces` says why.
+    """
+    import pickle
+
+    if os.geteuid() == 0:
+        return probe(deciding)
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    child = os.fork()
+    if child == 0:
+        _probe_in_child(writer, deciding)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as answer:
+        data = answer.read()
+    os.waitpid(child, 0)
+    if data:
+        found = pickle.loads(data)  # noqa: S301 - our own child wrote it
+        assert isinstance(found, Capabilities)
+        return found
+    outside = probe(deciding)
+    if not outside.user_namespaces.ok:
+        return outside
+    refused = Capability(
+        "user namespaces",
+        False,
+        "the kernel refuses this user a user namespace with rights of its own",
+        "run as root",
+    )
+    return replace(outside, user_namespaces=refused)
+
+
+def _probe_in_child(writer: int, deciding: Asked | None) -> None:
+    """Never returns. Writes the pickled result, or nothing when there is no user namespace to be had."""
+    import pickle
+
+    from edge.net import namespaces as ns
+
+    status = 1
+    try:
+        user, group = os.geteuid(), os.getegid()
+        ns.unshare(ns.CLONE_NEWUSER | ns.CLONE_NEWNS | ns.CLONE_NEWNET)
+        ns.map_to_root(user, group)
+        os.write(writer, pickle.dumps(probe(deciding)))
+        status = 0
+    except OSError:
+        status = 2
+    finally:
+        os._exit(status)
 
 
 def _effective_capabilities() -> int:
@@ -228,16 +285,23 @@ def _tag_plane() -> Capability:
     try:
         from edge.fastpath.tagplane import TagPlane
     except ImportError as error:
-        return Capability(
-            name,
-            False,
-            f"the compiled part is missing ({error})",
-            "pip install . (needs gcc and python3-dev)",
-        )
+        return Capability(name, False, f"the compiled part is missing ({error})", _BUILD)
     reason = TagPlane.probe()
     if reason is None:
         return Capability(name, True, "BPF programs load and attach")
     return Capability(name, False, reason, "run as root on a kernel with BPF (5.10 or later)")
+
+
+def _ring() -> Capability:
+    name = "tags in user space"
+    try:
+        from edge.fastpath.ring import RingPlane
+    except ImportError as error:
+        return Capability(name, False, f"the compiled part is missing ({error})", _BUILD)
+    reason = RingPlane.probe()
+    if reason is None:
+        return Capability(name, True, "packet sockets carry tags")
+    return Capability(name, False, reason, _user_namespaces().remedy or "run as root")
 
 
 def _user_namespaces() -> Capability:
@@ -297,9 +361,12 @@ def _packet_rules(tell_version: bool) -> tuple[Capability, PacketRules]:
 
 def found_program(name: str) -> str | None:
     """Where a program is, in an administrator's folders, too; None when it is not installed."""
-    # Administrators' folders are missing from the PATH of users on Debian.
-    path = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
-    return shutil.which(name, path=path)
+    return shutil.which(name, path=program_path())
+
+
+def program_path() -> str:
+    """PATH with the administrators' folders, which on Debian a user's PATH lacks: nft and bird are there."""
+    return f"{os.environ.get('PATH', os.defpath)}:{ADMIN_FOLDERS}"
 
 
 def _number(path: Path) -> int | None:

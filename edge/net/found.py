@@ -70,7 +70,7 @@ def interpret(
                 yield DeviceAddress(at, address)
         for index, rate_bps, overhead in snapshot.rates:
             link_of = by_index.get(index)
-            if link_of is not None and link_of.kind == "vlan":
+            if link_of is not None and link_of.kind in OUR_KINDS:
                 yield RateLimit(Endpoint(namespace, link_of.name), rate_bps, overhead)
         for destination, via in snapshot.routes:
             yield KernelRoute(namespace, destination, via)

@@ -12,26 +12,36 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from edge.errors import EdgeError, KernelError
 from edge.net import messages as nl
 from edge.net import steps
 from edge.net.capabilities import PacketRules
 from edge.net.devices import Devices
+from edge.net.disciplines import Disciplines, QueuesLike
 from edge.net.found import as_wanted, interpret, mirrored
+from edge.net.htb import LeafKind
+from edge.net.impairments import ImpairmentPlaneLike, Impairments
+from edge.net.marking import Markings, MarkPlaneLike
+from edge.net.marking_nft import NftMarkPlane
 from edge.net.netlink import Refusal
 from edge.net.nft import Nft
 from edge.net.objects import (
     Change,
     Endpoint,
+    Impairment,
     KernelObject,
+    Marking,
     Namespace,
+    Queues,
     Ruleset,
     SubinterfaceTags,
     Sysctl,
     VirtualCircuit,
 )
+from edge.net.queue_support import probe as probe_queues
+from edge.net.queues import ClassCounters
 from edge.net.rulesets import Rulesets
 from edge.net.settings import Settings
 from edge.net.snapshot import Snapshot, take
@@ -50,7 +60,9 @@ class Kernel:
     """Namespaces of one directory and all that is in them. Any thread may call any method.
 
     tag_plane: needed for SubinterfaceTags and VirtualCircuit only. packet_rules: what applies Rulesets
-    (edge.net.capabilities says what this kernel has).
+    (edge.net.capabilities says what this kernel has). queue_leaves: queues at the ends of traffic classes;
+    None tries out what this kernel has, when the first ones are made. impairments: needed for an Impairment
+    by our own engine. mark_plane: needed for Marking; `nft` marks with packet rules of the namespaces.
     """
 
     def __init__(
@@ -59,11 +71,23 @@ class Kernel:
         netns_directory: Path = NETNS_DIRECTORY,
         tag_plane: TagPlaneLike | None = None,
         packet_rules: PacketRules = "nft",
+        queue_leaves: LeafKind | None = None,
+        impairments: ImpairmentPlaneLike | None = None,
+        mark_plane: MarkPlaneLike | Literal["nft"] | None = None,
+        queues: QueuesLike | None = None,
     ) -> None:
         self._spaces = Spaces(netns_directory)
         self._devices = Devices(self._spaces)
         self._settings = Settings(self._spaces)
+        self._disciplines: QueuesLike = queues or Disciplines(
+            self._spaces, lambda: queue_leaves or probe_queues().leaves
+        )
         self._tags = Tags(self._spaces, tag_plane)
+        if mark_plane == "nft":
+            mark_plane = NftMarkPlane(self._spaces.inside)
+        self.mark_plane: MarkPlaneLike | None = mark_plane
+        self._markings = Markings(self._spaces, mark_plane)
+        self._impairments = Impairments(self._spaces, impairments)
         filters = {"nft": Nft, "iptables": Xtables}
         self._rulesets: Rulesets = filters[packet_rules](self._spaces.inside)
         self._lock = threading.RLock()
@@ -72,6 +96,9 @@ class Kernel:
             (Namespace, self._make_namespaces, self._delete_namespaces),
             (Sysctl, self._set, self._restore),
             (Ruleset, self._put_rules, self._delete_rules),
+            (Queues, self._disciplines.create, self._disciplines.delete),
+            (Impairment, self._impairments.create, self._impairments.delete),
+            (Marking, self._markings.create, self._markings.delete),
             ((SubinterfaceTags, VirtualCircuit), self._tags.create, self._tags.delete),
             (steps.LINK_STATE, self._devices.create, self._devices.delete),
         )
@@ -107,6 +134,11 @@ class Kernel:
     def counters(self, namespace: str) -> dict[str, tuple[int, int]]:
         """Named counters of a namespace's packet rules: name -> (packets, bytes). Raises EdgeError."""
         return self._rulesets.counters(namespace)
+
+    def queue_counters(self, queues: Iterable[Queues]) -> list[ClassCounters]:
+        """What the queues of ports counted, and what waits in them. Raises OSError, EdgeError."""
+        with self._lock:
+            return self._disciplines.counters(queues)
 
     def apply(self, changes: Sequence[Change]) -> Results:
         """Bring changes of one tier about; the result of each, in order.
@@ -180,7 +212,10 @@ class Kernel:
                 snapshots = self._snapshots()
                 tags = self._tags.found()
                 found: list[KernelObject] = list(interpret(snapshots, keyed, self._is_namespace))
+                found += self._disciplines.found(snapshots, keyed)
+                found += self._impairments.found(snapshots, keyed)
                 found += tags
+                found += self._markings.found()
                 rules = [item for item in (*tags, *keyed.values()) if isinstance(item, SubinterfaceTags)]
                 found += mirrored(rules, snapshots)
                 found += self._settings.found([item for item in keyed.values() if isinstance(item, Sysctl)])

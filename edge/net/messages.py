@@ -36,7 +36,7 @@ IFF_LOWER_UP = 0x10000
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER = 1, 3, 4, 5, 10
 IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
 IFLA_LINKINFO, IFLA_NET_NS_FD, IFLA_EXT_MASK, IFLA_LINK_NETNSID = 18, 28, 29, 37
-IFLA_TARGET_NETNSID = 46
+IFLA_STATS64, IFLA_TARGET_NETNSID = 23, 46
 IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
 IFLA_VLAN_ID, IFLA_VLAN_PROTOCOL = 1, 5
 IFLA_MACVLAN_MODE = 1
@@ -298,6 +298,11 @@ def get_link_at(index: int, netnsid: int | None = None) -> Request:
     """Ask for one device by its index, in the namespace that the socket's own calls `netnsid` if given."""
     where = b"" if netnsid is None else attribute(IFLA_TARGET_NETNSID, struct.pack("=i", netnsid))
     return Request(RTM_GETLINK, 0, _ifinfo(index) + u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS) + where)
+
+
+def get_link_counted(index: int) -> Request:
+    """Ask for one device by its index, with its counters."""
+    return Request(RTM_GETLINK, 0, _ifinfo(index))
 
 
 def dump_links() -> Request:

@@ -7,6 +7,7 @@ for a hundred changes, and an error still belongs to exactly one of them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
@@ -52,11 +53,14 @@ class InterruptedDumpError(EdgeError):
 
 
 class RouteSocket:
-    """Requests and dumps in the namespace `netns_fd`; as a context it closes itself. One thread at a time."""
+    """Requests and dumps in the namespace `netns_fd`; as a context it closes itself. One thread at a time.
 
-    def __init__(self, netns_fd: int) -> None:
+    Without one in the calling thread's own, which takes no rights.
+    """
+
+    def __init__(self, netns_fd: int | None = None) -> None:
         """Open the socket. Raises OSError when the namespace cannot be entered."""
-        with inside(netns_fd):
+        with contextlib.nullcontext() if netns_fd is None else inside(netns_fd):
             self._socket = open_socket()
         self._sequence = 0
 

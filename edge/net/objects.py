@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from edge.model import Address, Interface, Network, TagStack
+from edge.model import Address, Interface, Network, Tag, TagStack
+from edge.qos.model import Policy, TrafficClass, Treatment
 
 Key = tuple[str, ...]
 
@@ -222,7 +223,11 @@ class VirtualCircuit:
 
     A frame on port_a whose outermost tags are tags_a leaves by port_b with tags_b in their place,
     and the other way round; deeper tags are not looked at. rate_bps limits each direction (bits per
-    second of whole frames, token bucket); None does not.
+    second of whole frames, token bucket); None does not. policer: circuits of a namespace that name the same
+    one, and have the same rate, share it: one bucket for what they carry from a to b, one for what they
+    carry back. Empty: a circuit has its own. tolerance_percent: while no more than so much above the rate is
+    offered, all of it passes; what exceeds that is clamped to the rate itself, as on ExpressRoute Direct
+    (facts 10.4). VLAN devices have no such tolerance.
     """
 
     namespace: str
@@ -232,6 +237,8 @@ class VirtualCircuit:
     port_b: str
     tags_b: TagStack
     rate_bps: int | None = None
+    policer: str = ""
+    tolerance_percent: int = 0
 
     @property
     def key(self) -> Key:  # noqa: D102 - see KernelObject
@@ -246,8 +253,9 @@ class VirtualCircuit:
 class RateLimit:
     """What leaves by a device is limited by a token bucket; a short queue, then drops (facts 2).
 
-    `kernel` realisation; in the `bpf` one a VirtualCircuit has its own. rate_bps: bits per second of whole
-    frames, a multiple of 8. overhead_octets: what the device's lower ones will add to each frame.
+    `kernel` realisation; in the others a VirtualCircuit has its own. rate_bps: bits per second of whole
+    frames, a multiple of 8. overhead_octets: what its length still lacks there: tags in metadata, and those
+    that lower devices will add.
     """
 
     at: Endpoint
@@ -264,6 +272,104 @@ class RateLimit:
 
     def __str__(self) -> str:
         return f"rate limit {self.rate_bps / 1e6:g} Mbit/s on {self.at}"
+
+
+TREES_MAX = 256
+"""Trees of queues on one port. The number of a class has 16 bits, which would do for 4,095 of them; the
+queue at the end of a class is numbered after it by 12 bits (edge.net.htb.LEAF_MAJORS)."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueTree:
+    """The queues of one circuit on a port. number: 0..TREES_MAX - 1 on its port; class `c` is HTB class
+    1:(number * 16 + c.queue + 1), which `skb->priority` names (facts, fast path 1.6)."""
+
+    number: int
+    rate_bps: int
+    classes: tuple[TrafficClass, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Queues:
+    """What leaves by a port is queued by class: strict ones first but policed, the others by their shares."""
+
+    at: Endpoint
+    trees: tuple[QueueTree, ...]
+
+    @property
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
+        return ("queues", str(self.at))
+
+    @property
+    def namespace(self) -> str:  # noqa: D102 - see KernelObject
+        return self.at.namespace
+
+    def __str__(self) -> str:
+        return f"queues on {self.at}"
+
+
+@dataclass(frozen=True, slots=True)
+class Marking:
+    """A policy is applied to what leaves (egress) or arrives (ingress) at a device.
+
+    towards: the direction in the policy's words. outer, inner: only frames whose outermost tag, and next tag,
+    are these; None takes the frames that no more specific Marking of the device takes. tree: the QueueTree of
+    the port into which frames are steered, None steers nowhere. msee: what becomes of packets whose DSCP the
+    service does not know, at the MSEE's ingress (facts 6.1); empty for a policy proper.
+    """
+
+    at: Endpoint
+    hook: Literal["egress", "ingress"]
+    policy: Policy
+    towards: Literal["out", "in"]
+    treatment: Treatment
+    outer: Tag | None = None
+    tree: int | None = None
+    msee: Literal["", "pass", "remark", "drop"] = ""
+    inner: Tag | None = None
+
+    @property
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
+        tags = "/".join(str(tag) for tag in (self.outer, self.inner) if tag is not None)
+        return ("marking", str(self.at), self.hook, tags)
+
+    @property
+    def namespace(self) -> str:  # noqa: D102 - see KernelObject
+        return self.at.namespace
+
+    def __str__(self) -> str:
+        return f"policy {self.policy.name} at {self.at} {self.hook}"
+
+
+@dataclass(frozen=True, slots=True)
+class Impairment:
+    """What a device sends is harmed on its way, as a bad wire does: by `seed`, the same frames every time.
+
+    delay_ns and jitter_ns: each frame waits delay +- jitter, evenly spread; frames keep their order unless
+    reordered. Parts are in millionths of the frames: lost, sent twice, sent at once in front of those that
+    wait (reordered). rate_bps: of a wire with this speed, None unlimited. by: our own engine, or netem.
+    """
+
+    at: Endpoint
+    seed: int
+    delay_ns: int = 0
+    jitter_ns: int = 0
+    loss_ppm: int = 0
+    duplicate_ppm: int = 0
+    reorder_ppm: int = 0
+    rate_bps: int | None = None
+    by: Literal["ring", "netem"] = "ring"
+
+    @property
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
+        return ("impairment", str(self.at))
+
+    @property
+    def namespace(self) -> str:  # noqa: D102 - see KernelObject
+        return self.at.namespace
+
+    def __str__(self) -> str:
+        return f"impairment of what {self.at} sends"
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,11 +467,13 @@ TIERS: tuple[tuple[type, ...], ...] = (
     (Sysctl,),
     (Veth, Bridge),
     (Macvlan, VlanDevice),
-    (BridgePort, RateLimit, Sysctl),
+    (BridgePort, RateLimit, Queues, Sysctl),
     (AdminUp,),
     (DeviceAddress,),
     (KernelRoute,),
+    (Marking,),
     (SubinterfaceTags, VirtualCircuit, Ruleset),
+    (Impairment,),
     (BirdDaemon,),
 )
 """Order of creation: an object needs nothing of a later tier.

@@ -39,10 +39,17 @@ class Neighbor:
 
 
 def links(netns_fd: int) -> tuple[Link, ...]:
-    """All devices of the namespace but the loopback. Raises OSError, EdgeError when it cannot be read."""
+    """All devices of the namespace but the loopback and our sinks (edge.fastpath.turnout).
+
+    Raises OSError, EdgeError when it cannot be read.
+    """
     with RouteSocket(netns_fd) as route:
         found = [parse_link(message.payload) for message in route.dump(nl.dump_links())]
-    return tuple(link for link in found if link.index != nl.LOOPBACK_INDEX)
+    return tuple(link for link in found if link.index != nl.LOOPBACK_INDEX and not _is_sink(link))
+
+
+def _is_sink(link: Link) -> bool:
+    return link.kind == "tun" and link.name.startswith("sink")
 
 
 def neighbors(netns_fd: int) -> tuple[Neighbor, ...]:

@@ -91,7 +91,7 @@ class Rulesets(ABC):
                     text=True,
                     env={**os.environ, "LC_ALL": "C"},
                 )
-        except FileNotFoundError as error:
+        except (FileNotFoundError, PermissionError) as error:
             raise CapabilityError(f"{name} is not installed", f"sudo apt-get install {package}") from error
         with process:
             try:

@@ -10,6 +10,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_int
 
 from edge.model import Address, Interface, Network
 from edge.net import messages as nl
+from edge.net import netem
+from edge.net.htb import FoundQueue, parse_queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,16 @@ class Link:
 class Snapshot:
     """One namespace at one moment. Addresses carry the index of their device.
 
-    rates: (device index, bits per second, overhead in octets) of token buckets.
+    rates: (device index, bits per second, overhead in octets) of token buckets. queues: traffic classes'
+    roots and the queues at their ends.
     """
 
     links: tuple[Link, ...]
     addresses: tuple[tuple[int, Interface], ...]
     routes: tuple[tuple[Network, tuple[Address, ...]], ...]
     rates: tuple[tuple[int, int, int], ...] = ()
+    queues: tuple[FoundQueue, ...] = ()
+    netems: tuple[netem.FoundNetem, ...] = ()
 
 
 _I32 = struct.Struct("=i")
@@ -96,6 +101,13 @@ def parse_link(payload: bytes) -> Link:
         tpid=tpid,
         macvlan_mode=mode,
     )
+
+
+def parse_link_dropped(payload: bytes) -> int:
+    """Frames to be sent that a device dropped, of an RTM_NEWLINK message with counters (tx_dropped)."""
+    counters = nl.attributes(payload, 16).get(nl.IFLA_STATS64, b"")
+    # struct rtnl_link_stats64: packets, bytes, errors, dropped, each received and then sent.
+    return int(struct.unpack_from("=8Q", counters)[7]) if len(counters) >= 64 else 0
 
 
 def parse_address(payload: bytes) -> tuple[int, Interface] | None:
@@ -160,10 +172,14 @@ def take(
     """A Snapshot from the messages of its dumps."""
     at = (parse_address(message.payload) for message in addresses)
     rates = (nl.parse_token_bucket(message.payload) for message in queues)
+    disciplines = (parse_queue(message.payload) for message in queues)
+    netems = (netem.parse(message.payload) for message in queues)
     static = (parse_route(message.payload) for message in routes)
     return Snapshot(
         links=tuple(parse_link(message.payload) for message in links),
         addresses=tuple(item for item in at if item is not None),
         routes=tuple(item for item in static if item is not None),
         rates=tuple(item for item in rates if item is not None),
+        queues=tuple(item for item in disciplines if item is not None),
+        netems=tuple(item for item in netems if item is not None),
     )

@@ -124,7 +124,7 @@ def _enter_user_namespace() -> bool:
 def _findings(found: Capabilities) -> Iterator[Finding]:
     decided = (
         ("rights", (found.net_admin, found.sys_admin, found.bpf_rights, found.user_namespaces)),
-        ("tags", (found.vlan, found.vlan_ad, found.tag_plane)),
+        ("tags", (found.vlan, found.vlan_ad, found.tag_plane, found.ring)),
     )
     for group, items in decided:
         for item in items:

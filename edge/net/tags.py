@@ -133,4 +133,5 @@ def _only_rate(change: Change) -> bool:
     before, after = change.before, change.after
     if not isinstance(before, VirtualCircuit) or not isinstance(after, VirtualCircuit):
         return False
-    return dataclasses.replace(before, rate_bps=after.rate_bps) == after
+    rated = dataclasses.replace(before, rate_bps=after.rate_bps, tolerance_percent=after.tolerance_percent)
+    return rated == after

@@ -174,9 +174,10 @@ class Bench:
         b: tuple[str, TagStack],
         rate_bps: int | None = None,
         name: str = "vc",
+        policer: str = "",
     ) -> VirtualCircuit:
         """A virtual circuit between two ports of a namespace."""
-        obj = VirtualCircuit(net.name, name, a[0], a[1], b[0], b[1], rate_bps)
+        obj = VirtualCircuit(net.name, name, a[0], a[1], b[0], b[1], rate_bps, policer)
         ports = {"port_a": self.ifindex(net, a[0]), "port_b": self.ifindex(net, b[0])}
         self.plane.add_circuit(obj, **ports, netns_fd=net.fd)
         return obj

@@ -167,6 +167,110 @@ def test_a_policer_passes_its_rate_and_takes_a_new_one_while_traffic_flows(bench
     assert counted(bench, current).b_to_a.passed.packets == 0
 
 
+SLOW_BPS, FULL_FRAMES = 8_000, 98
+"""A rate that refills one octet a millisecond, and the frames of 1,400 octets that its full bucket holds."""
+
+
+def peerings(bench: Bench, net: Net, policer: str, *vids: int) -> list[VirtualCircuit]:
+    """Circuits of a dot1q hand-off: each C-tag goes in under one S-tag."""
+    return [
+        bench.circuit(
+            net, ("xa", tags(vid)), ("xb", tags(3, vid)), SLOW_BPS, name=f"{policer}{vid}", policer=policer
+        )
+        for vid in vids
+    ]
+
+
+def ways(bench: Bench, circuit: VirtualCircuit) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Frames that a circuit passed and dropped: towards b, and back."""
+    one = counted(bench, circuit)
+    a_to_b, b_to_a = ((way.passed.packets, way.dropped.packets) for way in (one.a_to_b, one.b_to_a))
+    return a_to_b, b_to_a
+
+
+def test_peerings_that_name_one_policer_share_its_bucket_and_count_apart(bench: Bench) -> None:
+    a, p, b = provider(bench)
+    private, microsoft = peerings(bench, p, "ams", 100, 200)
+    (other,) = peerings(bench, p, "fra", 300)
+    assert bench.plane.found() == {private, microsoft, other}
+
+    def offer_here(net: Net, device: str, count: int, *stack: tuple[int, int]) -> None:
+        bench.send(net, device, frame(*stack, size=1400 - 4 * len(stack)), count)
+
+    offer_here(a, "xa", FULL_FRAMES // 2, C100)
+    offer_here(a, "xa", FULL_FRAMES, (0x8100, 200))
+    wait_until(lambda: sum(ways(bench, microsoft)[0]) == FULL_FRAMES, "every frame to be judged")
+    # A frame of tokens comes every 1.4 s.
+    passed, dropped = ways(bench, microsoft)[0]
+    assert ways(bench, private)[0] == (FULL_FRAMES // 2, 0)
+    assert FULL_FRAMES // 2 - 2 <= passed <= FULL_FRAMES // 2 + 4
+    assert dropped == FULL_FRAMES - passed
+
+    # The way back has a bucket of its own, and so has the other circuit.
+    offer_here(b, "xb", 20, (0x8100, 3), C100)
+    offer_here(a, "xa", 20, (0x8100, 300))
+    wait_until(lambda: sum(ways(bench, other)[0]) == 20, "every frame to be judged")
+    assert ways(bench, private)[1] == ways(bench, other)[0] == (20, 0)
+
+    faster = [replace(one, rate_bps=800_000_000) for one in (private, microsoft)]
+    for before, after in zip((private, microsoft), faster, strict=True):
+        bench.plane.change_circuit(before, after)
+    assert bench.plane.found() == {*faster, other}
+    by_class = counted(bench, faster[1]).a_to_b.by_class[-1]
+    assert (by_class.passed.packets, by_class.dropped.packets) == (passed, dropped)
+    with pytest.raises(KernelError, match="policer are fixed"):
+        bench.plane.change_circuit(faster[0], replace(faster[0], policer=""))
+
+
+@pytest.mark.kernels("here")
+def test_a_tolerance_lets_pass_what_is_little_more_than_the_rate_and_clamps_what_is_much_more(
+    bench: Bench,
+) -> None:
+    a, p, _b = provider(bench)
+    rate_bps, size = 8_000_000, 1400
+    circuit = bench.circuit(p, ("xa", tags(100)), ("xb", tags(200)), rate_bps=rate_bps)
+    tolerant = replace(circuit, tolerance_percent=100)
+    bench.plane.change_circuit(circuit, tolerant)
+    assert bench.plane.found() == {tolerant}
+    # 14 Mbit/s at most, and no faster after a pause: a second of it is more than bucket and rate hold.
+    interval_s, frames = size * 8 / 14e6, 1250
+    with a.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+        sock.bind(("xa", 0))
+        due = time.monotonic()
+        for _ in range(frames):
+            while time.monotonic() < due:
+                pass
+            sock.send(frame(C100, size=size - 4))
+            due = time.monotonic() + interval_s
+    wait_until(lambda: sum(ways(bench, tolerant)[0]) == frames, "every frame to be judged")
+    assert ways(bench, tolerant)[0] == (frames, 0)
+
+    _, seconds = offer(a, size, lambda sent, taken: taken > 0.4 and sent > 4 * burst_octets(rate_bps))
+    passed, dropped = ways(bench, tolerant)[0]
+    # What the two buckets held, and the rate itself.
+    most = 2 * burst_octets(rate_bps) + 2 * rate_bps / 8 * 0.2 + rate_bps / 8 * seconds
+    assert (passed - frames) * size < 1.1 * most
+    assert dropped > 0
+
+
+def test_a_circuit_that_gives_its_policer_up_leaves_it_to_the_others(bench: Bench) -> None:
+    a, p, _b = provider(bench)
+    first, second = peerings(bench, p, "ams", 100, 200)
+    bench.send(a, "xa", frame(C100, size=1396), FULL_FRAMES)
+    wait_until(lambda: sum(ways(bench, first)[0]) == FULL_FRAMES, "every frame to be judged")
+    bench.plane.remove_circuit(first)
+    assert bench.plane.found() == {second}
+    bench.send(a, "xa", frame((0x8100, 200), size=1396), 20)
+    wait_until(lambda: sum(ways(bench, second)[0]) == 20, "every frame to be judged")
+    assert ways(bench, second)[0][0] <= 3, "the bucket is as empty as the other left it"
+    bench.plane.remove_circuit(second)
+    # The last one took it along: who names it next finds a full one.
+    (third,) = peerings(bench, p, "ams", 200)
+    bench.send(a, "xa", frame((0x8100, 200), size=1396), 20)
+    wait_until(lambda: sum(ways(bench, third)[0]) == 20, "every frame to be judged")
+    assert ways(bench, third)[0] == (20, 0)
+
+
 def test_without_a_rate_nothing_is_dropped(bench: Bench) -> None:
     a, p, _b = provider(bench)
     circuit = bench.circuit(p, ("xa", tags(100)), ("xb", tags(200)), rate_bps=1_000_000)
@@ -263,3 +367,56 @@ def test_found_misses_a_circuit_with_one_way_gone(bench: Bench) -> None:
     p.ip("link delete xb")
     wait_until(lambda: bench.plane.found() == set(), "the port's link to be gone")
     bench.plane.remove_circuit(circuit)
+
+
+def packet(dscp: int, version: int, stack: list[tuple[int, int]], size: int = 1200) -> bytes:
+    if version == 4:
+        head = struct.pack("!BBHHHBBH8x", 0x45, dscp << 2 | 1, size, 0, 0, 64, 17, 0)
+    else:
+        head = struct.pack("!IHBB32x", 6 << 28 | dscp << 22 | 1 << 20, size - 40, 17, 64)
+    in_tags = b"".join(struct.pack("!HH", tpid, tci) for tpid, tci in stack)
+    ethertype = b"\x08\0" if version == 4 else b"\x86\xdd"
+    return b"\x02" * 12 + in_tags + ethertype + head.ljust(size, b"\0")
+
+
+@pytest.mark.shows("policed frames counted by class", here="bpf", stock="bpf")
+@pytest.mark.parametrize("stack", [[], [(0x8100, 100)], [(0x88A8, 3), (0x8100, 100)]], ids=["0", "1", "2"])
+def test_the_policer_counts_what_it_passes_and_drops_by_class(
+    bench: Bench, stack: list[tuple[int, int]]
+) -> None:
+    a, p, _b = provider(bench)
+    outer = tuple(Tag(vid, tpid) for tpid, vid in stack[:1])
+    circuit = bench.circuit(p, ("xa", outer), ("xb", tags(7)), rate_bps=1_000_000)
+    sent: dict[str, int] = {}
+    for dscp, version, count in (
+        (46, 4, 3), (46, 6, 5), (34, 4, 1), (34, 6, 2), (18, 6, 4), (10, 4, 6), (26, 4, 2), (0, 6, 1),
+    ):  # fmt: skip
+        name = {46: "EF", 34: "AF41", 18: "AF21", 10: "AF11"}.get(dscp, "other")
+        frame_ = packet(dscp, version, stack)
+        bench.send(a, "xa", frame_, count)
+        sent[name] = sent.get(name, 0) + count
+    bench.send(a, "xa", frame(*stack), 2)
+    sent["other"] += 2
+    bench.send(a, "xa", packet(46, 4, [*stack, (0x8100, 1)] if len(stack) == 2 else stack))
+    sent["other" if len(stack) == 2 else "EF"] += 1
+    passed = counted(bench, circuit).a_to_b
+    assert {c.name: c.passed.packets for c in passed.by_class} == sent
+    assert sum(c.passed.bytes for c in passed.by_class) == passed.passed.bytes
+    assert all(c.dropped.packets == 0 for c in passed.by_class)
+
+    burst = burst_octets(1_000_000)
+    bench.send(a, "xa", packet(46, 4, stack, 1400), 2 * burst // 1400)
+    before = {c.name: c.dropped.packets for c in counted(bench, circuit).a_to_b.by_class}
+    bench.plane.change_circuit(circuit, replace(circuit, rate_bps=8_000))
+    bench.send(a, "xa", packet(34, 6, stack, 1400), 50)
+    found = counted(bench, circuit).a_to_b
+    after = {c.name: c.dropped.packets for c in found.by_class}
+    assert before["EF"] > 0
+    assert [name for name in after if after[name] != before[name]] == ["AF41"]
+    assert after["AF41"] > 40
+    assert sum(c.passed.packets for c in found.by_class) == found.passed.packets
+    assert sum(c.dropped.packets for c in found.by_class) == found.dropped.packets
+    assert sum(c.dropped.bytes for c in found.by_class) == found.dropped.bytes
+    document = bench.plane.counters().to_json()["virtual_circuits"][0]["a_to_b"]
+    assert [item["name"] for item in document["by_class"]] == ["EF", "AF41", "AF21", "AF11", "other"]
+    assert document["by_class"][1]["dropped"]["packets"] == after["AF41"]

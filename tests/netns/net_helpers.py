@@ -15,7 +15,7 @@ def create_all(kernel: Kernel, objects: Iterable[KernelObject]) -> None:
     for tier in range(len(TIERS)):
         changes = [Change(None, item) for item in items if tier_of(item) == tier]
         errors = [str(error) for error in kernel.apply(changes) if error is not None]
-        assert not errors
+        assert not errors, errors
 
 
 def delete_all(kernel: Kernel, objects: Iterable[KernelObject]) -> None:

@@ -57,7 +57,7 @@ def test_every_lack_comes_with_a_way_out() -> None:
         assert capability.detail
         assert bool(capability.remedy) != capability.ok
     listed = found.to_json()["capabilities"]
-    assert len(listed) == len(found.all()) == 11
+    assert len(listed) == len(found.all()) == 12
     assert found.is_root == (os.geteuid() == 0)
 
 

@@ -71,7 +71,7 @@ def test_rules_are_found_as_wanted_and_go_away(tagged: Kernel) -> None:
 
 def test_rates_and_tags_change(tagged: Kernel) -> None:
     create_all(tagged, LAB)
-    faster = replace(CIRCUIT, rate_bps=50_000_000)
+    faster = replace(CIRCUIT, rate_bps=50_000_000, tolerance_percent=20)
     retagged = replace(CE_RULE, tags=(Tag(3), Tag(101)))
     moved = replace(faster, tags_b=(Tag(8),))
 
