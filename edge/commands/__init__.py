@@ -1,0 +1,1 @@
+"""The verbs of `edge`, a module for each; see edge.cli."""
