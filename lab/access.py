@@ -45,8 +45,14 @@ class LabAccess(Protocol):
         realisation {name, reason}; started (Unix time, seconds); daemons {namespace: {pid, restarts}};
         links {"namespace:device": {up, carrier}}; tag_counters (the tag plane's to_json);
         md5_failures {namespace: count}; nft_counters {namespace: {name: [packets, bytes]}};
+        marking and lacks (lab.marks.QosSupport); queues: a list of edge.net.queues.ClassCounters;
+        markings: a list of edge.fastpath.markcounters.MarkingCounters;
         neighbors {namespace: [{address, device, mac, state}]}.
         """
+        ...
+
+    def counters(self) -> dict[str, Any]:
+        """Of a status tag_counters, queues and markings: cheap enough to be read again and again."""
         ...
 
 
@@ -72,3 +78,8 @@ class SharedAccess:
         """See LabAccess."""
         with self._turn:
             return self._access.status()
+
+    def counters(self) -> dict[str, Any]:
+        """See LabAccess."""
+        with self._turn:
+            return self._access.counters()

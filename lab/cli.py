@@ -19,6 +19,7 @@ _VERBS = {
     "destroy": ("life", "Take a lab away. Nothing of it is left."),
     "list": ("life", "Labs that run."),
     "inspect": ("show", "Nodes, links, tags and sessions of a lab, as they are now."),
+    "classes": ("classes", "Counters of queues, policers and markings, by class and rule."),
     "events": ("show", "What happens in a lab, as it happens."),
     "check": ("prove", "Prove what the topology says; exit 1 when something does not hold."),
     "capture": ("prove", "Frames on a link or a node, as pcapng."),

@@ -157,6 +157,11 @@ class Client:
         status: dict[str, Any] = self.request("status")["status"]
         return status
 
+    def counters(self) -> dict[str, Any]:
+        """What counts frames by class; see lab.access."""
+        counters: dict[str, Any] = self.request("counters")["counters"]
+        return counters
+
     def events(self, history: bool, follow: bool) -> Iterator[dict[str, Any]]:
         """The lab's events: those kept (history), then those to come (follow), until the lab ends."""
         self._channel.sock.settimeout(None if follow else ANSWER_DEADLINE_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Iterator
 
 from edge import router
@@ -52,6 +53,8 @@ def _all(model: LabModel, realisation: RealisationName) -> Iterator[KernelObject
         yield from _switch(switch)
     for fabric in model.fabrics:
         yield from _fabric(fabric, realisation)
+    for impaired in model.impairments:
+        yield impaired.impairment
 
 
 def _wire(link: Link) -> Veth:
@@ -90,29 +93,46 @@ def _fabric(fabric: Fabric, realisation: RealisationName) -> Iterator[KernelObje
     for port in fabric.ports:
         yield AdminUp(Endpoint(fabric.namespace, port))
     for circuit in fabric.circuits:
-        if realisation == "bpf":
+        if realisation in ("bpf", "ring"):
             yield circuit
         else:
-            yield from _bridged_circuit(circuit)
+            yield from _bridged_circuit(circuit, fabric.circuits)
 
 
-def _bridged_circuit(circuit: VirtualCircuit) -> Iterator[KernelObject]:
-    """The same cross-connection from VLAN devices: both ends' stacks are ports of one bridge."""
+def _bridged_circuit(circuit: VirtualCircuit, others: tuple[VirtualCircuit, ...]) -> Iterator[KernelObject]:
+    """The same cross-connection from VLAN devices: both ends' stacks are ports of one bridge.
+
+    What those who share a policer send leaves by one device: the last that their stacks have in common.
+    """
     bridge = Endpoint(circuit.namespace, device_name(f"vc-{circuit.name}"))
     yield Bridge(bridge, TRUNK_MTU, mac_of(bridge))
     yield AdminUp(bridge)
-    for port, tags in ((circuit.port_a, circuit.tags_a), (circuit.port_b, circuit.tags_b)):
-        end = yield from _stack(Endpoint(circuit.namespace, port), tags)
-        yield BridgePort(end, bridge.device)
+    sharers = [circuit, *(item for item in others if circuit.policer and item.policer == circuit.policer)]
+    for ends in (
+        [(item.port_a, item.tags_a) for item in sharers],
+        [(item.port_b, item.tags_b) for item in sharers],
+    ):
+        port, tags = ends[0]
+        devices = yield from _stack(Endpoint(circuit.namespace, port), tags)
+        yield BridgePort(devices[-1], bridge.device)
         if circuit.rate_bps is not None:
-            yield RateLimit(end, circuit.rate_bps // 8 * 8, overhead_octets=TAG_OCTETS * len(tags))
+            shared = devices[_in_common([stack for _, stack in ends])]
+            yield RateLimit(shared, circuit.rate_bps // 8 * 8, overhead_octets=TAG_OCTETS * len(tags))
 
 
-def _stack(port: Endpoint, tags: TagStack) -> Generator[KernelObject, None, Endpoint]:
-    lower = port
+def _in_common(stacks: list[TagStack]) -> int:
+    """How many of the outermost tags all stacks have."""
+    same = (len(set(tags)) == 1 for tags in zip(*stacks, strict=False))
+    return sum(1 for _ in itertools.takewhile(bool, same))
+
+
+def _stack(port: Endpoint, tags: TagStack) -> Generator[KernelObject, None, list[Endpoint]]:
+    """The devices of a tag stack: the port, then one for each tag, the last of which carries bare frames."""
+    devices = [port]
     for tag in tags:
+        lower = devices[-1]
         at = Endpoint(port.namespace, device_name(f"{lower.device}s{tag.vid}"))
         yield VlanDevice(at, lower, tag.vid, tag.tpid, TRUNK_MTU - 4, mac_of(port))
         yield AdminUp(at)
-        lower = at
-    return lower
+        devices.append(at)
+    return devices

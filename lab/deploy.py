@@ -162,15 +162,13 @@ def dry_run(model: LabModel, links: Asked) -> tuple[dict[str, Any], str]:
             with Client(lab) as client:
                 answer = client.request("apply", document=model.document, links=links, dry_run=True)
             return answer["plan"], f"against the running lab {model.name}"
-    from edge.net.capabilities import choose_realisation, probe
+    from edge.net.capabilities import choose_realisation, probe_for_lab
     from lab.compile import compile_lab
     from lab.plan import diff
 
     try:
-        chosen = choose_realisation(probe(deciding=links), links)
-    except CapabilityError as error:
-        if links == "ring":
-            raise UsageError(str(error)) from error
+        chosen = choose_realisation(probe_for_lab(deciding=links), links)
+    except CapabilityError:
         name: RealisationName = "bpf" if links == "auto" else links
         reason = f"assuming {name} links, which this user cannot make here"
     else:

@@ -9,10 +9,11 @@ from typing import Any
 
 from edge.bgp.diagnosis import LOOK_THERE
 from lab.access import LabAccess, SharedAccess
+from lab.classes import queues
 from lab.diagnose import why_not_established
-from lab.model import LabModel, Link, Node, PeeringEnd
+from lab.model import LabModel, Link, LinkImpairment, Node, PeeringEnd
 from lab.sessions import SessionState, read_sessions
-from lab.view import LabView, LinkView, NodeView, SessionView
+from lab.view import ImpairmentView, LabView, LinkView, NodeView, SessionView
 
 
 def collect(access: LabAccess) -> LabView:
@@ -36,7 +37,18 @@ def collect(access: LabAccess) -> LabView:
         sessions=_ask_far_ends(tuple(_session(state, model, status) for state in states)),
         tag_counters=status.get("tag_counters") or {},
         packet_counters=status.get("nft_counters") or {},
+        queues=tuple(_queues(model, status)),
+        markings=tuple(status.get("markings") or ()),
+        marking=status.get("marking", ""),
+        lacks=tuple(status.get("lacks") or ()),
+        engine=status.get("engine") or {},
     )
+
+
+def _queues(model: LabModel, status: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The classes of ports as the supervisor tells them, with their link and circuit."""
+    for found, row in zip(status.get("queues") or (), queues(model, status), strict=True):
+        yield {**found, "link": row.link, "towards": row.towards, "circuit": row.circuit}
 
 
 def _ask_far_ends(sessions: tuple[SessionView, ...]) -> tuple[SessionView, ...]:
@@ -77,6 +89,29 @@ def _link(link: Link, model: LabModel, status: dict[str, Any]) -> LinkView:
         up=all(end.get("up", False) for end in known) if known else None,
         carrier=all(end.get("carrier", False) for end in known) if known else None,
         tags=tuple(_tags(link, model)) if link.trunk else (),
+        impairments=tuple(_impairment(item, status) for item in model.impairments if item.link == link.name),
+    )
+
+
+def _impairment(item: LinkImpairment, status: dict[str, Any]) -> ImpairmentView:
+    settings = item.impairment
+    at = str(settings.at)
+    counted = next((found for found in status.get("impairments", ()) if found["at"] == at), None)
+    counters: dict[str, int] = {}
+    if counted is not None:
+        counters = {name: counted[name] for name in ("offered", "lost", "duplicated", "reordered", "waiting")}
+        counters["dropped"] = counted["overflowed"] + counted["refused"]
+    return ImpairmentView(
+        towards=item.towards,
+        by=settings.by,
+        seed=str(settings.seed),
+        delay_ms=settings.delay_ns / 1e6,
+        jitter_ms=settings.jitter_ns / 1e6,
+        loss_percent=settings.loss_ppm / 1e4,
+        duplicate_percent=settings.duplicate_ppm / 1e4,
+        reorder_percent=settings.reorder_ppm / 1e4,
+        rate_bps=settings.rate_bps,
+        **counters,
     )
 
 

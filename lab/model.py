@@ -21,7 +21,7 @@ from edge.model import (
     StaticRoute,
     TagStack,
 )
-from edge.net.objects import Endpoint, VirtualCircuit
+from edge.net.objects import Endpoint, Impairment, VirtualCircuit
 
 NodeKind = Literal["ce", "internet-edge", "host", "switch", "provider", "msee", "gateway", "core", "internet"]
 Tier = Literal["site", "provider", "edge", "cloud", "internet"]
@@ -93,6 +93,15 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkImpairment:
+    """A link harms what travels over it towards a node; `impairment` is at the device that sends it."""
+
+    link: str
+    towards: str
+    impairment: Impairment
+
+
+@dataclass(frozen=True, slots=True)
 class PeeringEnd:
     """One end of a peering on one connection, to label sessions, tags and hops for people."""
 
@@ -150,7 +159,8 @@ class PathCheck:
     """Packets from `source` to `target` pass `via`: a circuit's name, or "internet".
 
     peering and hop narrow it: the peering crossed, and a node that must be on the path. protocol and
-    port say which packets ask (a path may depend on them).
+    port say which packets ask (a path may depend on them). dscp: (class, DSCP) that packets of the class
+    have on the circuit's cross-connection, both ways.
     """
 
     source: str
@@ -161,6 +171,7 @@ class PathCheck:
     family: Literal[4, 6] = 4
     protocol: Literal["udp", "icmp"] = "udp"
     port: int = 33434
+    dscp: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +226,7 @@ class LabModel:
     peering_ends: tuple[PeeringEnd, ...]
     checks: tuple[Check, ...]
     document: dict[str, Any] = field(repr=False, compare=False)
+    impairments: tuple[LinkImpairment, ...] = ()
 
     def node(self, name: str) -> Node | None:
         """The node of that name, or None."""

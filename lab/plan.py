@@ -18,11 +18,13 @@ _TITLES = (
     "namespace settings",
     "links and bridges",
     "subinterfaces",
-    "bridge ports and rates",
+    "bridge ports, rates and queues",
     "devices up",
     "addresses",
     "routes",
+    "marking",
     "tags and packet rules",
+    "impairments",
     "BIRD",
 )
 _OUTLIVE_NAMESPACE = ("namespace", "veth", "tags", "virtual-circuit", "bird")

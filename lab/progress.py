@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from typing import Any, TextIO
+
+from edge.progress import LiveLine
 
 
 class Progress:
@@ -13,20 +14,18 @@ class Progress:
     def __init__(self, step: bool = False, stream: TextIO | None = None) -> None:
         """Tell `stream`, standard error when not given."""
         self._stream = stream if stream is not None else sys.stderr
-        self._live = self._stream.isatty() and not step
-        self._step = step
-        self._shown = False
+        self._line = LiveLine(self._stream, live=not step)
 
     def __call__(self, message: dict[str, Any]) -> dict[str, Any] | None:
         """Take a message; the answer is for the supervisor (see lab.deploy.deploy)."""
         if "gate" in message:
             return self._ask(message["gate"])
         if "waiting" in message:
-            self._line(f"waiting for BGP, at most {message['waiting']:.0f} s")
+            self._line.show(f"waiting for BGP, at most {message['waiting']:.0f} s")
         step = message.get("step", {})
         if step.get("state") == "started":
             last = step["first"] + step["count"] - 1
-            self._line(f"[{last}/{step['of']}] {step['title']}")
+            self._line.show(f"[{last}/{step['of']}] {step['title']}")
         elif step.get("state") == "going back":
             self.clear()
             print(f"going back to what it was: {step['why']}", file=self._stream)
@@ -43,16 +42,6 @@ class Progress:
         # End of input means nobody is there to say yes.
         return {"go": bool(answer) and not answer.strip().lower().startswith("q")}
 
-    def _line(self, text: str) -> None:
-        if self._live:
-            width = max(shutil.get_terminal_size().columns - 1, 10)
-            self._stream.write(f"\r\x1b[K{text[:width]}")
-            self._stream.flush()
-            self._shown = True
-
     def clear(self) -> None:
         """Take the line away before something else is printed."""
-        if self._shown:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
-            self._shown = False
+        self._line.clear()

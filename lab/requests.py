@@ -232,19 +232,27 @@ def _wait(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) -> 
 
 
 def _status(supervisor: Supervisor, channel: Channel, _: dict[str, Any]) -> None:
+    _look(supervisor, channel, lambda world: {"status": world.status()})
+
+
+def _counters(supervisor: Supervisor, channel: Channel, _: dict[str, Any]) -> None:
+    _look(supervisor, channel, lambda world: {"counters": world.counters()})
+
+
+def _look(supervisor: Supervisor, channel: Channel, read: Callable[[World], dict[str, Any]]) -> None:
     world = supervisor.world
     if world is None or world.model is None:
         raise UsageError("nothing is deployed yet")
     # Half-applied changes make no picture. But a deploy that waits for its operator must not hide the lab.
     settled = supervisor.apply_lock.acquire(timeout=STATUS_PATIENCE_S)
     try:
-        status = world.status()
+        seen = read(world)
     except OSError as error:
         raise EdgeError(f"the lab changed while it was looked at ({error.strerror}); try again") from error
     finally:
         if settled:
             supervisor.apply_lock.release()
-    channel.send({"ok": True, "status": status})
+    channel.send({"ok": True, **seen})
 
 
 def _socket(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) -> None:
@@ -284,6 +292,7 @@ _HANDLERS: dict[str, Callable[[Supervisor, Channel, dict[str, Any]], None]] = {
     "apply": _apply,
     "wait": _wait,
     "status": _status,
+    "counters": _counters,
     "socket": _socket,
     "events": _events,
     "stop": _stop,

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from edge.errors import CapabilityError, EdgeError
 from edge.net import namespaces as ns
+from edge.net.capabilities import program_path
 from lab.state import RunDirectory
 
 NETNS_DIRECTORY = Path("/run/netns")
@@ -144,6 +145,7 @@ def _inner_child(
 def _furnish(directory: RunDirectory) -> None:
     os.umask(0o077)
     os.chdir("/")
+    os.environ["PATH"] = program_path()
     ns.set_process_name(f"lab:{directory.name}")
     socket.sethostname(directory.name)
     ns.mount("none", "/", flags=ns.MS_REC | ns.MS_PRIVATE)

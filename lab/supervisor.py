@@ -50,6 +50,9 @@ CRASH_LIMIT = 5
 
 CRASH_WINDOW_S = 30.0
 
+ENGINE = "ring"
+"""What the engine in user space is called among the daemons, beside the namespaces of the BIRDs."""
+
 
 class Supervisor:
     """The running lab. `run` returns when the lab has ended."""
@@ -206,6 +209,8 @@ class Supervisor:
             self._watch(fd, partial(self._read_log, fd, namespace))
         for namespace in world.birds.pids():
             self._watch(world.birds.pidfd(namespace), partial(self._daemon_died, namespace))
+        if world.ring is not None:
+            self._watch(world.ring.pidfd, self._engine_died)
         if self._monitor is None or self._mirror is None:
             self._monitor = LinkMonitor(world.kernel.netns_fd)
             self._mirror = CarrierMirror(world.kernel.set_up)
@@ -262,15 +267,20 @@ class Supervisor:
         world = self.world
         assert world is not None
         self._unwatch(world.birds.pidfd(namespace))
+        if self._may_return(namespace, f"BIRD in {namespace}"):
+            threading.Thread(target=self._restart, args=(namespace,), daemon=True).start()
+
+    def _may_return(self, name: str, what: str) -> bool:
+        """Tell of a death; False when there were so many that it stays dead."""
         now = time.monotonic()
-        deaths = [at for at in self._deaths.get(namespace, []) if now - at < CRASH_WINDOW_S] + [now]
-        self._deaths[namespace] = deaths
+        deaths = [at for at in self._deaths.get(name, []) if now - at < CRASH_WINDOW_S] + [now]
+        self._deaths[name] = deaths
         if len(deaths) > CRASH_LIMIT:
-            self.bus.publish("daemon", namespace=namespace, state="given up", deaths=len(deaths))
-            self.report(f"BIRD in {namespace} died {len(deaths)} times in {CRASH_WINDOW_S:.0f} s; left dead")
-            return
-        self.bus.publish("daemon", namespace=namespace, state="died", deaths=len(deaths))
-        threading.Thread(target=self._restart, args=(namespace,), daemon=True).start()
+            self.bus.publish("daemon", namespace=name, state="given up", deaths=len(deaths))
+            self.report(f"{what} died {len(deaths)} times in {CRASH_WINDOW_S:.0f} s; left dead")
+            return False
+        self.bus.publish("daemon", namespace=name, state="died", deaths=len(deaths))
+        return True
 
     def _restart(self, namespace: str) -> None:
         world = self.world
@@ -289,6 +299,31 @@ class Supervisor:
         self.bus.publish("daemon", namespace=namespace, state="restarted", restarts=world.restarts[namespace])
         self.in_main_thread(self._rewatch)
 
+    def _engine_died(self) -> None:
+        """The engine that carries tags in user space has ended: nothing crosses a trunk until it is back."""
+        world = self.world
+        assert world is not None
+        assert world.ring is not None
+        self._unwatch(world.ring.pidfd)
+        self.report(f"the ring engine ended: {world.ring.ending()}")
+        if self._may_return(ENGINE, "the ring engine"):
+            threading.Thread(target=self._restart_engine, daemon=True).start()
+
+    def _restart_engine(self) -> None:
+        world = self.world
+        assert world is not None
+        assert world.ring is not None
+        with self.apply_lock:
+            try:
+                world.ring.restart()
+            except EdgeError as error:
+                self.bus.publish("daemon", namespace=ENGINE, state="not restarted", why=str(error))
+                self.report(str(error))
+                return
+            world.restarts[ENGINE] = world.restarts.get(ENGINE, 0) + 1
+        self.bus.publish("daemon", namespace=ENGINE, state="restarted", restarts=world.restarts[ENGINE])
+        self.in_main_thread(self._rewatch)
+
     def _reap(self) -> float | None:
         """Collect orphans that ended in this pid namespace; returns seconds until the next look.
 
@@ -296,6 +331,8 @@ class Supervisor:
         ORPHAN_PATIENCE_S is nobody's.
         """
         ours = set(self.world.birds.pids().values()) if self.world else set()
+        if self.world and self.world.ring:
+            ours.add(self.world.ring.pid)
         now = time.monotonic()
         ended = {pid for pid in _ended_children() if pid not in ours}
         self._zombies = {pid: self._zombies.get(pid, now) for pid in ended}

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -22,10 +22,35 @@ class NodeView:
 
 
 @dataclass(frozen=True, slots=True)
+class ImpairmentView:
+    """How a link harms what travels over it towards a node, and what it has harmed.
+
+    seed is text, since readers of JSON lose digits of large numbers. Counters are of frames; None where
+    the kernel counts (netem). waiting: delayed at this moment. dropped: no room, or refused by the device.
+    """
+
+    towards: str
+    by: str
+    seed: str
+    delay_ms: float
+    jitter_ms: float
+    loss_percent: float
+    duplicate_percent: float
+    reorder_percent: float
+    rate_bps: int | None
+    offered: int | None = None
+    lost: int | None = None
+    dropped: int | None = None
+    duplicated: int | None = None
+    reordered: int | None = None
+    waiting: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LinkView:
     """A wire. up: both ends are administratively up; None when nobody said.
 
-    tags: the peerings it carries, as ("3/100", "ams/private").
+    tags: the peerings it carries, as ("3/100", "ams/private"). impairments: one a direction that is harmed.
     """
 
     name: str
@@ -36,6 +61,7 @@ class LinkView:
     up: bool | None
     carrier: bool | None
     tags: tuple[tuple[str, str], ...]
+    impairments: tuple[ImpairmentView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +108,10 @@ class SessionView:
 class LabView:
     """All of it. realisation: how tags are made, and why so. uptime_s: seconds since it was deployed.
 
-    tag_counters, packet_counters: as the supervisor reads them; see lab.access.
+    tag_counters, packet_counters, queues, markings: as the supervisor reads them; see lab.access. Queues also
+    bear their link, its end that they send towards and the circuit, all empty for unsteered frames.
+    marking: what marks packets: bpf, nft, ring, or empty. lacks: what the lab goes without on this machine.
+    engine: of `ring`: pid, restarts, and of each port the frames that its socket took, sent, refused, missed.
     """
 
     name: str
@@ -94,6 +123,11 @@ class LabView:
     sessions: tuple[SessionView, ...]
     tag_counters: dict[str, Any]
     packet_counters: dict[str, Any]
+    queues: tuple[dict[str, Any], ...] = ()
+    markings: tuple[dict[str, Any], ...] = ()
+    marking: str = ""
+    lacks: tuple[str, ...] = ()
+    engine: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `--format json`."""

@@ -9,20 +9,26 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edge.bgp.md5 import tcp_md5_failures
 from edge.bgp.process import Birds
 from edge.errors import EdgeError
+from edge.fastpath.impair import EitherPlane, ImpairmentPlane
+from edge.fastpath.ring import RingPlane
 from edge.fastpath.tagplane import TagPlane
 from edge.net import readings
 from edge.net.capabilities import Asked, Realisation, choose_realisation, probe
 from edge.net.kernel import Kernel
-from edge.net.objects import BirdDaemon, Change, KernelObject, Ruleset
+from edge.net.objects import BirdDaemon, Change, KernelObject, Queues, Ruleset
 from lab.compile import compile_lab
+from lab.marks import QosSupport, kernel_support, possible
 from lab.model import LabModel
 from lab.plan import Plan, diff
+
+Kind = TypeVar("Kind", Queues, Ruleset)
 
 
 class World:
@@ -33,20 +39,37 @@ class World:
         self.started = time.time()
         capabilities = probe(deciding=asked)
         self.realisation: Realisation = choose_realisation(capabilities, asked)
-        self.tag_plane = TagPlane() if self.realisation.name == "bpf" else None
+        # One engine in user space does all of it; else each has its programs in the kernel.
+        self.ring = RingPlane(self._netns_fd) if self.realisation.name == "ring" else None
+        self.tag_plane: TagPlane | RingPlane | None = self.ring
+        if self.realisation.name == "bpf":
+            self.tag_plane = TagPlane()
+        self.impairments = EitherPlane(
+            self.ring.impairments if self.ring else ImpairmentPlane(), ImpairmentPlane(way="mirred")
+        )
+        self.qos = (
+            QosSupport(self.ring.marks, "bfifo") if self.ring else kernel_support(capabilities.packet_rules)
+        )
         self.kernel = Kernel(
             netns_directory=netns_directory,
             tag_plane=self.tag_plane,
             packet_rules=capabilities.packet_rules,
+            impairments=self.impairments,
+            mark_plane=self.qos.plane,
+            queue_leaves=self.qos.leaves,
+            queues=self.ring.queues if self.ring else None,
         )
         bird_directory.mkdir(mode=0o700, exist_ok=True)
         self.birds = Birds(bird_directory, netns_directory)
         self.model: LabModel | None = None
         self.restarts: dict[str, int] = {}
 
+    def _netns_fd(self, namespace: str) -> int:
+        return self.kernel.netns_fd(namespace)
+
     def plan(self, model: LabModel) -> Plan:
         """The steps from what the kernel and BIRD have now to `model`."""
-        wanted = compile_lab(model, self.realisation.name)
+        wanted = self._compiled(model)
         return diff(wanted, self.found(wanted))
 
     def found(self, wanted: Sequence[KernelObject]) -> set[KernelObject]:
@@ -61,7 +84,12 @@ class World:
 
     def realisation_json(self) -> dict[str, str]:
         """How tags are made in this lab, and why so."""
-        return {"name": self.realisation.name, "reason": self.realisation.reason}
+        return {
+            "name": self.realisation.name,
+            "reason": self.realisation.reason,
+            "marking": self._marking(),
+            "lacks": "; ".join(self.qos.lacks),
+        }
 
     def daemons(self) -> dict[str, dict[str, Any]]:
         """The BIRDs that run: namespace -> {pid, restarts}."""
@@ -78,15 +106,20 @@ class World:
             "started": self.started,
             "pid": os.getpid(),
             "daemons": self.daemons(),
+            "engine": self._engine_json(),
             "links": {
                 f"{space}:{link.name}": {"up": link.up, "carrier": link.carrier}
                 for space, fd in spaces.items()
                 for link in readings.links(fd)
             },
-            "tag_counters": self.tag_plane.counters().to_json() if self.tag_plane else {},
+            "tag_counters": self._tag_counters(),
             "md5_failures": {
                 space: tcp_md5_failures(self.kernel.netns_fd(space)).total for space in self.birds.pids()
             },
+            "marking": self._marking(),
+            "lacks": list(self.qos.lacks),
+            **self._qos_counters(),
+            "impairments": self._impairments_json(),
             "nft_counters": {space: self.kernel.counters(space) for space in self._ruled()},
             "neighbors": {
                 space: [
@@ -97,13 +130,50 @@ class World:
             },
         }
 
+    def counters(self) -> dict[str, Any]:
+        """Of a status what counts frames by class, without what takes programs to be started."""
+        return {"tag_counters": self._tag_counters(), **self._qos_counters()}
+
+    def _tag_counters(self) -> dict[str, Any]:
+        return self.tag_plane.counters().to_json() if self.tag_plane else {}
+
+    def _qos_counters(self) -> dict[str, Any]:
+        queues = self.kernel.queue_counters(self._wanted(Queues))
+        return {"markings": self._markings_json(), "queues": [item.to_json() for item in queues]}
+
+    def _marking(self) -> str:
+        return self.qos.marking if self.ring is None else "ring"
+
+    def _markings_json(self) -> list[dict[str, Any]]:
+        plane = self.kernel.mark_plane
+        markings: list[dict[str, Any]] = plane.counters().to_json()["markings"] if plane is not None else []
+        return markings
+
+    def _engine_json(self) -> dict[str, Any]:
+        """The engine in user space: pid, restarts, frames of each port; empty where there is none."""
+        if self.ring is None:
+            return {}
+        ports = {
+            str(at): {**asdict(traffic), "missed": missed}
+            for at, (traffic, missed) in self.ring.traffic().items()
+        }
+        return {"pid": self.ring.pid, "restarts": self.restarts.get("ring", 0), "ports": ports}
+
+    def _impairments_json(self) -> list[dict[str, Any]]:
+        return [item.to_json() for item in self.impairments.counters()]
+
     def _namespaces(self) -> list[str]:
         if self.model is None:
             return []
         return [space for node in self.model.nodes for space in node.namespaces]
 
-    def _ruled(self) -> list[str]:
+    def _wanted(self, kind: type[Kind]) -> list[Kind]:
         if self.model is None:
             return []
-        wanted = compile_lab(self.model, self.realisation.name)
-        return sorted({item.namespace for item in wanted if isinstance(item, Ruleset)})
+        return [item for item in self._compiled(self.model) if isinstance(item, kind)]
+
+    def _compiled(self, model: LabModel) -> tuple[KernelObject, ...]:
+        return possible(compile_lab(model, self.realisation.name), self.qos)
+
+    def _ruled(self) -> list[str]:
+        return sorted({item.namespace for item in self._wanted(Ruleset)})

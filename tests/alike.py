@@ -4,7 +4,9 @@ What is left of a frame is compared octet for octet: addresses (MAC addresses, t
 ethertypes and priorities, lengths, TTL, DSCP, flags, payload, checksums of what is left.
 
 - IPv4's identification, and with it the header's checksum: numbers of the sender's kernel.
-- IPv6's flow label: a hash with a secret of the kernel.
+- IPv6's flow label: a hash with a secret of the kernel. The hash itself lies beside the packet in the kernel,
+  where routers choose by it between equal paths; on packet sockets it is lost, as on a real wire. So senders
+  make none while frames are compared (net.ipv6.auto_flowlabels), and routers hash what is in the packet.
 - BFD's discriminators, source port and UDP checksum: drawn at random (RFC 5880 6.8.1, RFC 5881 4).
 - Around BGP all of TCP, and the packet's length: ports, numbers and segments are of the moment. Of the
   messages OPEN and KEEPALIVE stay.

@@ -54,7 +54,9 @@ def title(check: Check) -> str:
     if isinstance(check, PathCheck):
         text = f"path {check.source} -> {check.target}{_family(check.family)} via {check.via}"
         text += f"/{check.peering}" if check.peering else ""
-        return f"{text} through {check.hop}" if check.hop else text
+        text += f" through {check.hop}" if check.hop else ""
+        marks = " ".join(f"{name}={dscp}" for name, dscp in check.dscp)
+        return f"{text} dscp {marks}" if marks else text
     if isinstance(check, SessionsCheck):
         which = "/".join(word for word in (check.circuit, check.peering) if word) or "all"
         text = f"sessions {which} {check.connection}".rstrip()

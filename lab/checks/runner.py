@@ -9,6 +9,7 @@ from functools import partial
 
 from edge.errors import EdgeError, UsageError
 from lab.access import LabAccess, SharedAccess
+from lab.checks.dscp import look_at_dscp
 from lab.checks.frames import look_for_frame
 from lab.checks.reach import look_at_path, look_at_ping
 from lab.checks.result import CheckResult, Observer, Verdict
@@ -107,6 +108,8 @@ def _safely(look: Look, seconds: float) -> Verdict:
 def _look(access: LabAccess, watch: ChangeWatch, check: Check) -> Look:
     if isinstance(check, PingCheck):
         return partial(look_at_ping, access, check)
+    if isinstance(check, PathCheck) and check.dscp:
+        return partial(look_at_dscp, access, check, lambda: watch.cancelled)
     if isinstance(check, PathCheck):
         return partial(look_at_path, access, check)
     if isinstance(check, SessionsCheck):

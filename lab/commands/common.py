@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +12,12 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from edge.commands.common import Seconds as Seconds
 from edge.errors import EdgeError, UsageError
 from lab import state
 from lab.model import LabModel, Node
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-DAY_S = 86_400
 
 
 def complete_lab(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -54,22 +52,6 @@ class NamedOption(click.Option):
             return None
         word = max(self.opts, key=len).lstrip("-").replace("-", "_").upper()
         return os.environ.get(f"{ctx.auto_envvar_prefix}_{word}") or None
-
-
-class Seconds(click.FloatRange):
-    """A time of `least` seconds up to a day: longer, and infinity, is more than the kernel's timers take."""
-
-    name = "seconds"
-
-    def __init__(self, least: float) -> None:
-        super().__init__(min=least, max=DAY_S)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number. Fails as click does, with exit status 2."""
-        seconds: float = super().convert(value, param, ctx)
-        if math.isnan(seconds):
-            self.fail(f"{value!r} is not a number of seconds", param, ctx)
-        return seconds
 
 
 format_option = click.option(

@@ -108,6 +108,8 @@ def _tell(done: dict[str, object], nodes: int, no_wait: bool) -> None:
         steps = sum(counts.values())
         click.echo(f"lab {done['name']} is up: {nodes} nodes, {steps} steps in {done['seconds']:.2f} s")
         click.echo(f"tags by {realisation['name']}: {realisation['reason']}")
+        if realisation.get("lacks"):
+            click.echo(realisation["lacks"], err=True)
     elif words:
         click.echo(f"lab {done['name']} is changed: {words} in {done['seconds']:.2f} s")
     else:

@@ -1,18 +1,14 @@
-"""Results for people. Colours and box lines on a terminal; plain, unwrapped rows in a pipe or with NO_COLOR.
-
-`rich` is imported where it is used: it costs 60 ms that a command which prints no table need not pay.
-Text from the lab goes in as text, never as markup: an IPv6 address may look like an emoji's name.
-"""
+"""Results for people, as tables of edge.console."""
 
 from __future__ import annotations
 
-import io
-import os
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
+from edge.console import BAD, GOOD, QUIET, Cell, show, table
 from lab.checks.result import CheckResult, title
+from lab.classes import policers
+from lab.report.traffic import impairments_table, policed_lines, queues_table
 from lab.report.words import duration, visible
 from lab.view import LabView, LinkView, SessionView
 
@@ -20,46 +16,19 @@ if TYPE_CHECKING:
     from rich.console import Group, RenderableType
     from rich.table import Table
 
-Cell = str | tuple[str, str]
-"""Text, or text and the name of a style."""
-
-GOOD, BAD, QUIET = "green", "bold red", "dim"
-
-_PIPE_WIDTH = 10_000
-"""Columns where nobody's window limits them: rows then stay whole for grep and awk."""
-
-
-def show(*renderables: RenderableType, stream: TextIO | None = None) -> None:
-    """Print to `stream` (standard output when not given)."""
-    from rich.console import Console
-
-    target = stream if stream is not None else sys.stdout
-    terminal = target.isatty()
-    written = target if terminal else io.StringIO()
-    console = Console(
-        file=written,
-        width=None if terminal else _PIPE_WIDTH,
-        # NO_COLOR (no-color.org): rich alone would still write bold and dim.
-        color_system="auto" if terminal and not os.environ.get("NO_COLOR") else None,
-        markup=False,
-        emoji=False,
-        highlight=False,
-    )
-    for renderable in renderables:
-        console.print(renderable)
-    if isinstance(written, io.StringIO) and written is not target:
-        # Rules under the heads are as wide as the longest cell, and every cell is filled up to it.
-        lines = (line.rstrip() for line in written.getvalue().splitlines())
-        target.writelines(f"{line}\n" for line in lines if not line or line.strip("─"))
+__all__ = ["checks_table", "inspect_tables", "labs_table", "show"]
 
 
 def inspect_tables(view: LabView) -> Group:
-    """Head line, nodes, links, sessions, reasons for what is down, and frames dropped for their tags."""
+    """Head line, nodes, links, what harms and queues their traffic, sessions, reasons for what is down, and
+    frames dropped for their tags or by a policer."""
     from rich.console import Group
     from rich.text import Text
 
     gap = Text("")
     parts: list[RenderableType] = [Text(_headline(view), style="bold"), gap, _nodes(view), gap, _links(view)]
+    for item in (impairments_table(view.links), queues_table(view.queues)):
+        parts += [gap, item] if item is not None else []
     shown = _worth_showing(view.sessions)
     if shown:
         parts += [gap, _sessions(shown)]
@@ -73,7 +42,8 @@ def inspect_tables(view: LabView) -> Group:
         for item in shown
         if item.why
     ]
-    parts += [Text(line) for line in _stray_frames(view)]
+    parts += [Text(line) for line in (*_stray_frames(view), *policed_lines(policers(view.tag_counters)))]
+    parts += [Text(line, style=BAD) for line in view.lacks]
     return Group(*parts)
 
 
@@ -93,13 +63,13 @@ def checks_table(results: Sequence[CheckResult]) -> Group:
     ]
     failed = sum(not result.ok for result in results)
     closing = f"{len(results) - failed} of {len(results)} checks passed"
-    table = _table(("", "check", "time", "seen"), rows, fold=("seen",))
-    return Group(table, Text(closing, style=BAD if failed else GOOD))
+    seen = table(("", "check", "time", "seen"), rows, fold=("seen",))
+    return Group(seen, Text(closing, style=BAD if failed else GOOD))
 
 
 def labs_table(rows: Iterable[Mapping[str, Any]]) -> Table:
     """Running labs: mappings with name, nodes, circuits, realisation, uptime_s and topology."""
-    return _table(
+    return table(
         ("lab", "nodes", "circuits", "tags", "up", "topology"),
         [
             (
@@ -116,25 +86,6 @@ def labs_table(rows: Iterable[Mapping[str, Any]]) -> Table:
     )
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], fold: Sequence[str] = ()) -> Table:
-    """Columns never cut a word away; the columns of `fold` give way first in a narrow window."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=False, ratio=1 if column in fold else None)
-    for row in rows:
-        table.add_row(*(_cell(cell, Text) for cell in row))
-    return table
-
-
-def _cell(cell: Cell, text: Any) -> Any:
-    words, style = (cell, "") if isinstance(cell, str) else cell
-    return text(visible(words), style=style)
-
-
 def _headline(view: LabView) -> str:
     reason = f" ({view.reason})" if view.reason else ""
     up = f"up {duration(view.uptime_s)}"
@@ -142,7 +93,7 @@ def _headline(view: LabView) -> str:
 
 
 def _nodes(view: LabView) -> Table:
-    return _table(
+    return table(
         ("node", "kind", "tier", "state", "BIRD restarts"),
         [
             (
@@ -158,7 +109,7 @@ def _nodes(view: LabView) -> Table:
 
 
 def _links(view: LabView) -> Table:
-    return _table(
+    return table(
         ("link", "from", "to", "state", "tags"),
         [
             (
@@ -196,7 +147,7 @@ def _worth_showing(sessions: Sequence[SessionView]) -> list[SessionView]:
 
 
 def _sessions(sessions: Sequence[SessionView]) -> Table:
-    return _table(
+    return table(
         ("session", "router", "neighbour", "state", "since", "in", "out", "BFD"),
         [
             (

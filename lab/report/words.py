@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from edge.console import visible
+
+__all__ = ["duration", "visible"]
+
 _UNITS = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 """Seconds and name of a unit, and of the one that the rest is told in."""
 
@@ -17,28 +21,3 @@ def duration(seconds: float | None) -> str:
         if whole >= size:
             return f"{whole // size} {name} {whole % size // smaller} {smaller_name}"
     return f"{whole} s"
-
-
-def visible(text: str) -> str:
-    """The text with control characters written out (`\\x1b`), so that none reaches a terminal or a file.
-
-    Line ends and tabs stay; surrogates and the two code points that no text may hold are written out.
-    """
-    return "".join(character if _plain(character) else _escaped(character) for character in text)
-
-
-def _plain(character: str) -> bool:
-    code = ord(character)
-    if character in "\n\t":
-        return True
-    return (
-        code >= 0x20
-        and not 0x7F <= code <= 0x9F
-        and not 0xD800 <= code <= 0xDFFF
-        and code not in (0xFFFE, 0xFFFF)
-    )
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

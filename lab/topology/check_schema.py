@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Discriminator, Field, Strict, Tag
 
 from lab.topology.part import Part
+from lab.topology.qos_schema import ClassName
 from lab.topology.values import CommunityText, Prefix, VlanId
 
 CHECK_KINDS = ("ping", "path", "sessions", "route", "frame")
@@ -34,6 +35,12 @@ class PathCheckSpec(Part):
     family: Literal[4, 6] = Field(default=4, description="IP version.")
     protocol: Literal["udp", "icmp"] = Field(default="udp", description="Which packets ask the way.")
     port: int = Field(default=33434, ge=1, le=65535, description="UDP destination port.")
+    dscp: dict[ClassName, Annotated[int, Field(ge=0, le=63)]] = Field(
+        default_factory=dict,
+        description="Class and the DSCP that its packets have on the circuit's cross-connection, both ways; "
+        "each goes through the queue of its class.",
+        examples=[{"voice": 46}],
+    )
 
 
 class SessionsCheckSpec(Part):

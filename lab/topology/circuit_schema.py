@@ -10,6 +10,7 @@ from edge.model import Network
 from lab.service import asn, limits, peerings, prefixes, services
 from lab.service.refusal import Refusal
 from lab.topology.part import Part, is_strict
+from lab.topology.qos_schema import CircuitQos
 from lab.topology.values import (
     Bandwidth,
     Ethertype,
@@ -198,3 +199,6 @@ class Circuit(Part):
     bandwidth: Bandwidth = Field(description="Per direction and connection; the provider polices it.")
     handoff: Handoff = Field(default_factory=Handoff, description="Tags on the customer's wire.")
     peerings: Peerings = Field(description="private and/or microsoft.")
+    qos: CircuitQos = Field(
+        default_factory=CircuitQos, description="What Microsoft's edge does with marks and queues."
+    )

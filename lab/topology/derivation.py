@@ -25,6 +25,7 @@ from lab.topology.check_schema import (
     RouteCheckSpec,
     SessionsCheckSpec,
 )
+from lab.topology.links import impaired
 from lab.topology.msee import build_msees
 from lab.topology.orders import CONNECTIONS, CircuitOrder, PeeringOrder, orders_of
 from lab.topology.parts import Parts
@@ -54,7 +55,7 @@ def build(topology: Topology) -> LabModel:
     if internet:
         build_internet(parts, topology, core)
     _refuse_collisions(parts)
-    return LabModel(
+    model = LabModel(
         name=topology.name,
         nodes=tuple(parts.nodes),
         routers=tuple(parts.routers),
@@ -67,6 +68,7 @@ def build(topology: Topology) -> LabModel:
         checks=tuple(_check(spec) for spec in topology.checks),
         document=topology.model_dump(mode="json"),
     )
+    return impaired(model, topology)
 
 
 def _refuse_collisions(parts: Parts) -> None:
@@ -148,6 +150,7 @@ def _check(
             spec.family,
             spec.protocol,
             spec.port,
+            tuple(spec.dscp.items()),
         )
     if isinstance(spec, SessionsCheckSpec):
         circuit = "" if spec.sessions == ALL else spec.sessions

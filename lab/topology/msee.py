@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edge.model import (
     GATEWAY_ASN,
     MSEE_ASN,
@@ -11,13 +13,20 @@ from edge.model import (
     Network,
     PlainInterface,
     Port,
+    PortQueues,
+    Qos,
     Router,
     Session,
     SourceFilter,
+    Steering,
     Subinterface,
+    Tag,
     Timers,
     Vrf,
 )
+from edge.net.objects import TREES_MAX
+from edge.qos.profiles import MSEE_PROFILE, profile
+from edge.qos.steering import by_dscp, queue_rate_bps, with_control, without_priority
 from lab.model import PeeringEnd
 from lab.service import limits, services
 from lab.service.prefixes import RFC1918
@@ -37,9 +46,29 @@ def build_msees(parts: Parts, orders: tuple[CircuitOrder, ...], vnets: tuple[Vne
         for order in orders:
             for connection in order.connections:
                 if connection.msee == node:
-                    ports[order.msee_port] = Port(order.msee_port)
+                    ports[order.msee_port] = _with_queues(
+                        ports.get(order.msee_port, Port(order.msee_port)), order
+                    )
                     vrfs += [_vrf(parts, order, connection, p, vnets) for p in order.peerings]
         parts.router(Router(node, node, tuple(ports.values()), tuple(vrfs)), "msee", "edge")
+
+
+def _with_queues(port: Port, order: CircuitOrder) -> Port:
+    """The port with queues for what it sends to this circuit's customer.
+
+    Packets of Microsoft peering go by DSCP; on private peering DSCP gives no priority (facts 6.1). A port has
+    room for TREES_MAX circuits; what belongs to further ones passes it as if it had no queues.
+    """
+    if not order.spec.qos.queues or len(port.queues) >= TREES_MAX:
+        return port
+    microsoft, private = by_dscp(), without_priority()
+    steering = tuple(
+        Steering(Tag(peering.spec.vlan), private if peering.microsoft is None else microsoft)
+        for peering in order.peerings
+    )
+    rate_bps = queue_rate_bps(order.bandwidth_bps)
+    queues = PortQueues(len(port.queues), rate_bps, microsoft.classes, Tag(order.s_tag), steering)
+    return replace(port, queues=(*port.queues, queues))
 
 
 def core_link(order: CircuitOrder, connection: ConnectionOrder) -> str:
@@ -61,6 +90,8 @@ def _vrf(
         order.msee_port,
         order.microsoft_tags(vlan),
         peering.addresses(connection.name, "microsoft"),
+        qos=Qos(with_control(profile(MSEE_PROFILE)), "in", "mark") if peering.microsoft is not None else None,
+        unknown_dscp=order.spec.qos.msee if peering.microsoft is not None else None,
     )
     parts.ends.append(
         PeeringEnd(

@@ -37,7 +37,8 @@ def _virtual_circuits(order: CircuitOrder) -> Iterator[VirtualCircuit]:
     """A circuit's cross-connections, each policed to the bandwidth in both directions (facts 1.2, 2).
 
     From a QinQ port one for each connection: the S-tag is exchanged, the C-tags pass. From a dot1q port
-    one for each peering and connection: the C-tag goes in under the S-tag.
+    one for each peering and connection: the C-tag goes in under the S-tag, and the bandwidth is that of all
+    peerings together.
     """
     for connection in order.connections:
         towards = names.provider_port(connection.number)
@@ -61,4 +62,5 @@ def _virtual_circuits(order: CircuitOrder) -> Iterator[VirtualCircuit]:
                 towards,
                 order.microsoft_tags(peering.spec.vlan),
                 order.bandwidth_bps,
+                names.circuit_link(order.name, connection.name),
             )

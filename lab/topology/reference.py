@@ -58,6 +58,7 @@ circuits:
         timers: {keepalive: 60, hold: 180}
         advertised_public_prefixes: [203.0.113.0/28]
         route_filter: [teams, exchange, "12076:51002"]
+    qos: {msee: remark, queues: true}
 
 sites:
   hq:
@@ -72,6 +73,7 @@ sites:
     overrides:
       - {edge: ce1, circuit: ams, peering: private, connection: primary, shared_key: wr0ng}
       - {edge: ce2, circuit: ams, peering: microsoft, vlan: 201, s_tag: 4, peer_asn: 64497, bfd: false}
+    qos: {policy: teams, shares: {voice: 40, default: 10}}
 
 vnets:
   hub:
@@ -86,10 +88,17 @@ vnets:
 internet:
   hosts: {dns: 192.0.2.53, cdn: 192.0.2.80}
 
+links:
+  ams-primary: {delay: 20ms, jitter: 2ms, loss: 0.5%, duplicate: 0.1%, reorder: 1%, rate: 50M, seed: 7}
+  ams-secondary:
+    - {towards: ce2, delay: 35ms}
+    - {towards: equinix-amsterdam, loss: 2%, by: ring}
+
 checks:
   - {ping: [pc1, vm1], family: 6, count: 5}
   - {path: [pc1, vm1], via: ams, peering: private, hop: ce2, family: 4, protocol: icmp}
   - {path: [pc1, dns], via: internet, protocol: udp, port: 53}
+  - {path: [pc1, teams], via: ams, dscp: {voice: 46, video: 34}}
   - {sessions: ams, peering: private, connection: primary, state: down}
   - {route: [ce2, 10.50.0.0/16], present: true, as_path: [12076], communities: []}
   - {route: [ce1, 52.112.0.0/14], communities: ["12076:5030"]}

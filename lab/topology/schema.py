@@ -14,7 +14,9 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from lab.service import asn
 from lab.topology.check_schema import CheckSpec
 from lab.topology.circuit_schema import Circuit
+from lab.topology.links_schema import LinkImpairments, LinkName
 from lab.topology.part import Part
+from lab.topology.qos_schema import SiteQos
 from lab.topology.values import (
     HostAddress,
     InterfacePrefix,
@@ -101,6 +103,14 @@ class Override(Part):
 Hosts = dict[Name, Annotated[list[HostAddress], OneOrMany(), Field(min_length=1)]]
 
 
+def _policy_alone(value: object) -> object:
+    return {"policy": value} if isinstance(value, str) else value
+
+
+def _or_string(schema: dict[str, Any]) -> None:
+    schema["anyOf"] = [{"type": "string"}, *schema["anyOf"]]
+
+
 def _string_or(schema: dict[str, Any]) -> None:
     schema["items"] = {"anyOf": [{"type": "string"}, schema["items"]]}
 
@@ -130,6 +140,13 @@ class Site(Part):
     )
     overrides: list[Override] = Field(
         default_factory=list, description="What the edges have configured differently from the order."
+    )
+    qos: Annotated[SiteQos | None, BeforeValidator(_policy_alone)] = Field(
+        default=None,
+        description="How the edges mark and queue what they send to Microsoft; neither when left out. A "
+        "policy alone may stand here.",
+        examples=["teams"],
+        json_schema_extra=_or_string,
     )
 
 
@@ -184,6 +201,12 @@ class Topology(Part):
     sites: dict[Name, Site] = Field(description="The customer's sites by name.")
     vnets: dict[Name, Vnet] = Field(default_factory=dict, description="Virtual networks by name.")
     internet: Internet = Field(default_factory=_default_internet, description="Hosts on the Internet.")
+    links: dict[LinkName, LinkImpairments] = Field(
+        default_factory=dict,
+        description="Links that carry frames badly, by their names in `edgelab inspect`; a list of two "
+        "gives each direction its own.",
+        examples=[{"ams-primary": {"delay": "20ms", "loss": "0.5%"}}],
+    )
     checks: list[CheckSpec] = Field(default_factory=list, description="What `edgelab check` proves.")
 
 

@@ -14,6 +14,8 @@ from edge.model import (
     Originate,
     PlainInterface,
     Port,
+    PortQueues,
+    Qos,
     Router,
     Session,
     SourceNat,
@@ -23,6 +25,9 @@ from edge.model import (
     Vrf,
 )
 from edge.net.objects import Endpoint
+from edge.qos.expressroute import TREATMENT
+from edge.qos.model import Policy
+from edge.qos.steering import OWN_PROTOCOLS, queue_rate_bps, with_control
 from lab.model import Link, PeeringEnd, Switch
 from lab.topology import names
 from lab.topology.addresses import DEFAULT_V4, lan_routers, of_version
@@ -90,11 +95,12 @@ def _edge(
     ports: list[Port] = []
     nat: list[SourceNat] = []
     originates: dict[Network, Originate] = {}
+    policy = with_control(site.qos.resolve()) if site.qos is not None else None
     for order in orders:
         for connection in order.connections:
             if connection.edge != edge:
                 continue
-            ports.append(Port(connection.port))
+            ports.append(Port(connection.port, queues=_queues(policy, order)))
             parts.links.append(
                 Link(
                     names.circuit_link(order.name, connection.name),
@@ -112,6 +118,7 @@ def _edge(
                     connection.port,
                     order.customer_tags(real.vlan, real.s_tag),
                     peering.addresses(connection.name, "customer"),
+                    qos=_qos(policy, order, peering),
                 )
                 subinterfaces.append(sub)
                 parts.ends.append(
@@ -149,6 +156,22 @@ def _edge(
         nat=tuple(nat),
     )
     parts.router(Router(edge, edge, tuple(ports), (vrf,)), "ce", "site")
+
+
+def _queues(policy: Policy | None, order: CircuitOrder) -> tuple[PortQueues, ...]:
+    """Queues in front of the provider's policer; a port of the customer carries one circuit."""
+    if policy is None:
+        return ()
+    return (PortQueues(0, queue_rate_bps(order.bandwidth_bps), policy.classes),)
+
+
+def _qos(policy: Policy | None, order: CircuitOrder, peering: PeeringOrder) -> Qos | None:
+    if policy is not None:
+        return Qos(policy, "out", TREATMENT[peering.name], tree=0)
+    if order.spec.qos.msee == "drop" and peering.microsoft is not None:
+        # An MSEE that drops what it does not know would drop the edge's own BGP and BFD, which are CS6.
+        return Qos(with_control(OWN_PROTOCOLS), "out", "mark")
+    return None
 
 
 def _pool(peering: PeeringOrder, connection: ConnectionOrder) -> IPv4Network | None:

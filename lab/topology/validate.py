@@ -8,6 +8,7 @@ a reference to something that stands in the file, broken, is not a second proble
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ SUBSTITUTES: dict[str, Any] = {"name": "lab", "circuits": {}, "sites": {}}
 NO_CHECK = {"sessions": "all"}
 """What stands in for a check, so that those behind it keep their number."""
 
-OPTIONAL_IN_ENTRY = ("handoff", "announce", "overrides", "connections", "gateway_subnet")
+OPTIONAL_IN_ENTRY = ("handoff", "announce", "overrides", "connections", "gateway_subnet", "qos")
 """Keys of a circuit, site or virtual network that can be cut off without taking the entry along."""
 
 OPTIONAL_IN_PEERING = ("shared_key", "bfd", "timers", "route_filter")
@@ -41,10 +42,13 @@ class Draft:
     cut: tuple[DocumentPath, ...] = ()
 
 
-def model_of(source: Source) -> LabModel:
-    """The model of a source. Raises InputError with every problem of schema and rules."""
+def model_of(source: Source, known: Iterable[Problem] = ()) -> LabModel:
+    """The model of a source. Raises InputError with every problem of schema and rules.
+
+    known: problems found before, of files that the source names.
+    """
     draft, found = draft_of(source)
-    problems: list[Problem] = [source.problem(f.path, f.message, f.hint, f.at_key) for f in found]
+    problems = [*known, *(source.problem(f.path, f.message, f.hint, f.at_key) for f in found)]
     if draft is not None:
         problems += rules.check(draft.topology, source, draft.cut)
     if problems or draft is None:
@@ -98,7 +102,7 @@ def _removable(finding: words.Finding) -> DocumentPath:
         if len(path) > 2 and path[2] in OPTIONAL_IN_ENTRY:
             return path[:3]
         return path[:2]
-    if path[0] == "checks" and len(path) > 1:
+    if path[0] in ("checks", "links") and len(path) > 1:
         return path[:2]
     if path[:2] == ("internet", "hosts") and len(path) > 2:
         return path[:3]

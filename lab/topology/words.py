@@ -143,10 +143,13 @@ def _model_at(path: DocumentPath, data: object) -> type[BaseModel] | None:
 
 
 def _bare(annotation: Any, value: object) -> Any:
-    """An annotation without Annotated and None; of a union of checks the one that `value` names."""
+    """An annotation without Annotated and None; of a union of checks the one that `value` names.
+
+    A lone object in the place of a list (OneOrMany) is one of its elements.
+    """
     while True:
         origin = typing.get_origin(annotation)
-        if origin is typing.Annotated:
+        if origin is typing.Annotated or (origin is list and isinstance(value, dict)):
             annotation = typing.get_args(annotation)[0]
         elif origin in (typing.Union, types.UnionType):
             choices = [_bare(one, value) for one in typing.get_args(annotation) if one is not type(None)]

@@ -273,5 +273,8 @@ class World:
         with namespaces.inside(self.fds[namespace]):
             return socket.socket(family, kind, proto)
 
+    def counters(self) -> dict[str, Any]:
+        return {}
+
     def status(self) -> dict[str, Any]:
         return {"realisation": {"name": "bpf", "reason": "for a test"}, "started": 0.0, **self.extra_status}

@@ -36,6 +36,24 @@ def test_the_table_names_the_machine_and_marks_what_misses_its_limit() -> None:
     )
 
 
+def test_moonshots_and_notes_stand_in_the_table() -> None:
+    rows = [
+        Row("tcx", "ns", 70.0, 500.0, 0.2, 1 / 6),
+        Row("touch", "ns", 6.0, 5.0, 1.3, 1.15),
+        Row("acl", "ns", 5.0, None, note="no rte_acl: apt-get install libdpdk-dev"),
+        Row("speed", "GB/s", 2.0, None),
+    ]
+    assert table(rows, Machine("Fast CPU", 2, "6.1.0", 0.5, "performance")) == (
+        "Fast CPU, 2 cores, Linux 6.1.0, governor performance, load 0.50\n"
+        "name     ours   rival  ratio  limit  moonshot\n"
+        "tcx     70 ns  500 ns  0.140    0.2    0.1667  moonshot reached\n"
+        "touch    6 ns    5 ns  1.200    1.3      1.15  moonshot missed\n"
+        "acl      5 ns       -      -      -         -  no rte_acl: apt-get install libdpdk-dev\n"
+        "speed  2 GB/s       -      -      -         -"
+    )
+    assert all(row.holds for row in rows), "what cannot be judged is no failure"
+
+
 def test_the_json_carries_every_row_with_its_machine(tmp_path: Path) -> None:
     write_json(tmp_path / "rows.json", [AGAINST, ALONE], MACHINE)
     rows = json.loads((tmp_path / "rows.json").read_text())
@@ -48,8 +66,11 @@ def test_the_json_carries_every_row_with_its_machine(tmp_path: Path) -> None:
         "rival": None,
         "ratio": None,
         "limit": 5.0,
+        "moonshot": None,
+        "note": "",
         "holds": False,
-        "machine": {"cpu": "Fast CPU", "cores": 2, "kernel": "6.1.0", "load": 0.5},
+        "reached": False,
+        "machine": {"cpu": "Fast CPU", "cores": 2, "kernel": "6.1.0", "load": 0.5, "governor": ""},
     }
 
 
@@ -64,6 +85,12 @@ def test_this_machine_is_described_completely() -> None:
 def test_the_list_shows_each_benchmark_with_what_it_measures(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
     assert capsys.readouterr().out.startswith("deploy: How soon a lab stands")
+
+
+def test_every_benchmark_of_the_issue_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list"]) == 0
+    names = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["deploy", "classify", "forward", "pcap"]
 
 
 def test_an_unknown_benchmark_is_refused_with_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:

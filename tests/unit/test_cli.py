@@ -101,7 +101,7 @@ def test_validate_tells_what_a_good_file_comes_to(edgelab: Run) -> None:
     assert out.startswith(f"{CONTOSO}: good: lab contoso, ")
     _, out, _ = edgelab("validate", "-t", str(CONTOSO), "--format", "json")
     told = json.loads(out)
-    assert (told["version"], told["name"], told["checks"]) == (1, "contoso", 15)
+    assert (told["version"], told["name"], told["checks"]) == (1, "contoso", 16)
 
 
 def test_validate_tells_every_problem_with_its_place(edgelab: Run, tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ from edge.net.objects import (
 YES = Capability("x", True, "it is there")
 NO_VLAN = Capability("vlan", False, "the kernel has no 802.1Q devices", "sudo modprobe 8021q")
 NO_BPF = Capability("bpf", False, "BPF is refused", "run as root")
-ABLE = Capabilities(True, *(YES,) * 11)
+NO_RING = Capability("ring", False, "packet sockets are refused", "allow user namespaces")
+ABLE = Capabilities(True, *(YES,) * 12)
 
 
 def test_auto_takes_the_kernels_own_vlan_devices_first() -> None:
@@ -50,11 +51,11 @@ def test_what_was_asked_for_is_taken_when_it_can_be() -> None:
 
 def test_nothing_fitting_names_every_reason_and_every_way_out() -> None:
     with pytest.raises(CapabilityError) as caught:
-        choose_realisation(replace(ABLE, vlan=NO_VLAN, vlan_ad=NO_VLAN, tag_plane=NO_BPF))
+        choose_realisation(replace(ABLE, vlan=NO_VLAN, vlan_ad=NO_VLAN, tag_plane=NO_BPF, ring=NO_RING))
     assert str(caught.value).splitlines() == [
         "no realisation of links and tags fits this machine "
-        "(kernel: the kernel has no 802.1Q devices; bpf: BPF is refused)",
-        "  way out: kernel: sudo modprobe 8021q; or bpf: run as root",
+        "(kernel: the kernel has no 802.1Q devices; bpf: BPF is refused; ring: packet sockets are refused)",
+        "  way out: kernel: sudo modprobe 8021q; or bpf: run as root; or ring: allow user namespaces",
     ]
 
 
@@ -63,9 +64,14 @@ def test_a_realisation_asked_for_in_vain_is_not_replaced_by_another() -> None:
         choose_realisation(replace(ABLE, vlan=NO_VLAN), "kernel")
 
 
-def test_ring_is_announced_and_refused() -> None:
-    with pytest.raises(CapabilityError, match="comes with the fast path"):
-        choose_realisation(ABLE, "ring")
+def test_ring_is_the_last_resort_and_says_why_the_others_were_not_taken() -> None:
+    chosen = choose_realisation(replace(ABLE, vlan=NO_VLAN, vlan_ad=NO_VLAN, tag_plane=NO_BPF))
+    assert chosen.name == "ring"
+    reasons = ("it is there", "not kernel: the kernel has no 802.1Q devices", "not bpf: BPF is refused")
+    assert chosen.reason == "; ".join(reasons)
+    assert choose_realisation(ABLE, "ring").reason == "asked for"
+    with pytest.raises(CapabilityError, match="ring: packet sockets are refused"):
+        choose_realisation(replace(ABLE, ring=NO_RING), "ring")
 
 
 PORT, INNER = Endpoint("msee", "ams"), Endpoint("msee", "ams.100")

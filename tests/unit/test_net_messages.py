@@ -151,12 +151,13 @@ def test_clsact_and_its_filters_are_encoded_as_pyroute2_does() -> None:
         same(request, reference(tcmsg, request, header, [kind]), 20, {})
 
     kind = ("TCA_KIND", "bpf")
-    info = clsact.FILTER_PRIORITY << 16 | 0x0300  # ETH_P_ALL in network order
+    info = 0xED70 << 16 | 0x0300  # the priority, and ETH_P_ALL in network order
     header = {"index": 9, "handle": 1, "parent": 0xFFFFFFF3, "info": info}
-    for request in (clsact.get_filter(9, clsact.EGRESS), clsact.delete_filter(9, clsact.EGRESS)):
+    at = (9, clsact.EGRESS, 0xED70)
+    for request in (clsact.get_filter(*at), clsact.delete_filter(*at)):
         same(request, reference(tcmsg, request, header, [kind]), 20, {})
     options = [("TCA_BPF_FD", 77), ("TCA_BPF_NAME", "edge"), ("TCA_BPF_FLAGS", 1)]
-    request = clsact.new_filter(9, clsact.EGRESS, 77, "edge")
+    request = clsact.new_filter(*at, 77, "edge")
     other = reference(tcmsg, request, header, [kind, ("TCA_OPTIONS", {"attrs": options})])
     same(request, other, 20, {clsact.TCA_OPTIONS: (0, {})})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import time
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
@@ -11,7 +12,10 @@ from typing import Any
 import pytest
 
 import lab
-from edge.model import Router, Vrf
+from edge.errors import InputError
+from edge.model import Router, Tag, Vrf
+from edge.net.objects import Endpoint, Marking, Queues
+from lab.compile import compile_lab
 from lab.model import LabModel
 from lab.topology import derive, load, loads
 from lab.topology.names import short
@@ -46,6 +50,36 @@ def _numbers(model: LabModel) -> set[tuple[object, ...]]:
             found |= {("nat", vrf.namespace, n.interface, n.pool) for n in vrf.nat}
     found |= {("host", host.name, host.interfaces, host.routes) for host in model.hosts}
     return found
+
+
+def test_every_circuit_of_a_port_has_queues_of_its_own() -> None:
+    circuits = {
+        f"c{n}": {
+            "provider": "Equinix",
+            "location": "Amsterdam",
+            "sku": {"tier": "standard"},
+            "bandwidth": "50M",
+            "handoff": {"encapsulation": "qinq" if n % 2 else "dot1q", "s_tag": 1000 + n},
+            "peerings": {"private": {"vlan": 100, "peer_asn": 65030, "subnet": f"192.168.{n}.0/29"}},
+        }
+        for n in range(40)
+    }
+    sites = {f"s{n}": {"edges": [f"e{n}"], "lan": f"10.{n}.0.0/16", "circuits": [f"c{n}"]} for n in range(40)}
+    model = loads(json.dumps({"name": "many", "circuits": circuits, "sites": sites}), "many.edge.yml")
+    (port,) = _router(model, "msee1-amsterdam").ports
+    assert [queues.number for queues in port.queues] == list(range(40))
+    assert [queues.outer for queues in port.queues] == [Tag(1000 + n) for n in range(40)]
+    found = {item.key: item for item in compile_lab(model, "bpf")}
+    at = Endpoint("msee1-amsterdam", port.name)
+    steered = [item for item in found.values() if isinstance(item, Marking) and item.at == at]
+    assert [(item.outer, item.inner, item.tree) for item in steered] == [
+        (Tag(1000 + n), Tag(100), n) for n in range(40)
+    ]
+    queues = found["queues", str(at)]
+    assert isinstance(queues, Queues)
+    assert len(queues.trees) == 40
+    for realisation in ("kernel", "ring"):
+        compile_lab(model, realisation)
 
 
 NEW_CIRCUIT = {
@@ -277,3 +311,38 @@ def test_a_short_name_fits_and_cannot_be_a_users_name_unless_it_is_that_name(nam
 def test_long_names_with_one_beginning_stay_apart_when_cut() -> None:
     names = [f"a-circuit-with-a-long-name-{n}" for n in range(200)]
     assert len({short(name, 9) for name in names}) == 200
+
+
+def policy_of(classes: dict[str, int], ports: int = 0) -> dict[str, Any]:
+    """A policy written out, with a rule for each of so many ports."""
+    rules = [
+        {"name": f"r{port}", "class": sorted(classes)[port % len(classes)], "protocol": "udp", "ports": port}
+        for port in range(1000, 1000 + ports)
+    ]
+    shares = {name: {"share": share} for name, share in classes.items()}
+    return {"name": "own", "classes": shares, "rules": rules}
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        (policy_of({"default": 5, "voice": 5}, ports=1020), "more than 512 KiB; fewer rules"),
+        (
+            policy_of({"default": 5}, ports=1021),
+            "site's: it has 1021 rules, and the router's own protocols need",
+        ),
+        (
+            policy_of({"default": 5, **{f"c{n}": 5 for n in range(7)}}),
+            "site's: it has 8 classes, and the router's",
+        ),
+        (
+            policy_of({"default": 5, "control": 5}),
+            "site's: its class control is that of the router's own protocols",
+        ),
+    ],
+)
+def test_a_policy_that_no_edge_can_load_is_refused(policy: dict[str, Any], words: str) -> None:
+    document = load(CONTOSO).document
+    document["sites"]["hq"]["qos"] = {"policy": policy}
+    with pytest.raises(InputError, match=words):
+        derive(document)

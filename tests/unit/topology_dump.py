@@ -8,6 +8,7 @@ from typing import Any
 
 from edge.model import Originate, StaticRoute, Tag
 from edge.net.objects import Endpoint
+from edge.qos.model import Policy, TrafficClass
 from lab.model import LabModel
 
 WIDTH = 108
@@ -25,6 +26,10 @@ def _plain(value: Any, field_name: str = "") -> Any:
         return f"{value.destination} via {', '.join(map(str, value.via))}"
     if isinstance(value, Originate):
         return " ".join([str(value.network), *(f"{a}:{b}" for a, b in value.communities)])
+    if isinstance(value, Policy):
+        return f"{value.name}: {len(value.rules)} rules, {len(value.classes)} classes"
+    if isinstance(value, TrafficClass):
+        return f"{value.name} {value.share} %{' strict' if value.strict else ''}"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         found: dict[str, Any] = {}
         for field in dataclasses.fields(value):
@@ -33,6 +38,8 @@ def _plain(value: Any, field_name: str = "") -> Any:
                 found[field.name] = _plain(item, field.name)
         return {"check": type(value).__name__, **found} if type(value).__name__.endswith("Check") else found
     if isinstance(value, tuple | list):
+        if field_name == "dscp":
+            return dict(value)
         if field_name in ("communities", "route_filter"):
             return [f"{a}:{b}" for a, b in value]
         return [_plain(item) for item in value]

@@ -7,12 +7,12 @@ All rules run, whatever the others find; none of them reports what a part that t
 from __future__ import annotations
 
 from edge.errors import Problem
-from lab.topology.rules import checks, circuits, naming, sites, space, vnets
+from lab.topology.rules import checks, circuits, links, naming, sites, space, vnets
 from lab.topology.rules.context import Context
 from lab.topology.schema import Topology
 from lab.topology.source import DocumentPath, Source
 
-RULES = (circuits.check, sites.check, vnets.check, space.check, naming.check, checks.check)
+RULES = (circuits.check, sites.check, vnets.check, space.check, naming.check, checks.check, links.check)
 
 
 def check(topology: Topology, source: Source, cut: tuple[DocumentPath, ...] = ()) -> list[Problem]:

@@ -115,6 +115,10 @@ class _Rules:
         elif spec.via not in self.circuits:
             self.unknown((*path, "via"), "circuit", spec.via, [*self.circuits, names.INTERNET])
         self.peering(path, spec.via, spec.peering)
+        if spec.dscp and spec.via == names.INTERNET:
+            self.context.report(
+                (*path, "dscp"), "the way over the Internet is no cross-connection", "take the key out"
+            )
         if spec.hop is not None and spec.hop not in self.hops:
             self.unknown((*path, "hop"), "node", spec.hop, self.hops)
 
