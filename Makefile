@@ -17,7 +17,7 @@ VENV := .venv/bin
 NAME = $(shell sed -n 's/^name:[[:space:]]*["'\'']\{0,1\}\([A-Za-z0-9-]*\).*/\1/p' '$(LAB)')
 
 .DEFAULT_GOAL := help
-.PHONY: help lab lab-here lab-stock down test test-kernel check bench clean setup setup-dev
+.PHONY: help lab lab-here lab-stock down test test-kernel check lint bench clean setup setup-dev
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -45,8 +45,11 @@ test-kernel: setup-dev ## run the tests marked for it in a stock kernel; needs n
 check: setup-dev ## format, lint, types and the fast tests; needs no root
 	@.make/check
 
-bench: setup-dev ## measure against the limits (BENCH=name, BENCH_JSON=file)
-	@$(VENV)/python -m tests.bench $(BENCH) $(if $(BENCH_JSON),--json '$(BENCH_JSON)')
+lint: setup-dev ## format, lint and types only
+	@.make/check lint
+
+bench: setup-dev ## measure against the limits (BENCH=deploy|classify|forward|pcap, BENCH_JSON=file, ARGS=--quick)
+	@$(VENV)/python -m tests.bench $(BENCH) $(if $(BENCH_JSON),--json '$(BENCH_JSON)') $(ARGS)
 
 clean: ## remove everything that was built or installed here
 	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -132,14 +132,14 @@ def test_the_verifiers_words_reach_the_operator() -> None:
 def test_loading_leaves_no_descriptor(bench: Bench) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
-        Loaded().close()
+        Loaded("tags").close()
         assert bench.plane.probe() is None
     assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_only_map_loads_are_linked() -> None:
-    program = shipped().programs["port_rx"]
-    linked = link_maps(program, dict.fromkeys(shipped().maps, 77))
+    program = shipped("tags").programs["port_rx"]
+    linked = link_maps(program, dict.fromkeys(shipped("tags").maps, 77))
     changed = {
         i // 8 for i in range(0, len(linked), 8) if linked[i : i + 8] != program.instructions[i : i + 8]
     }
