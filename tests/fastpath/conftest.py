@@ -19,12 +19,16 @@ import pytest
 
 from edge.fastpath.tagplane import TagPlane
 from edge.model import Tag, TagStack
+from edge.net import messages as nl
 from edge.net.namespaces import inside, scratch_namespace
+from edge.net.netlink import RouteSocket
 from edge.net.objects import Endpoint, SubinterfaceTags, VirtualCircuit
+from tests.waiting import wait_until
 
 SOL_PACKET, PACKET_AUXDATA = 263, 8
 ETH_P_ALL = 0x0003
 DEADLINE_S = 5.0
+IFINFOMSG_OCTETS, IFLA_OPERSTATE, IF_OPER_UP = 16, 16, b"\x06"
 
 
 @dataclass
@@ -130,6 +134,8 @@ class Bench:
             with inside(net.fd):
                 Path(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6").write_text("1")
             net.ip(f"link set {device} up")
+        # Until the kernel's linkwatch has run, a device drops what it is given.
+        wait_until(lambda: is_up(a, at_a) and is_up(b, at_b), f"{device} to pass frames")
         return at_a, at_b
 
     def ifindex(self, net: Net, device: str) -> int:
@@ -206,6 +212,14 @@ class Bench:
             receiver.bind(("", port))
             s.sendto(os.urandom(size), (address, port))
             return receiver.recv(65536)
+
+
+def is_up(net: Net, index: int) -> bool:
+    """Whether the kernel calls a device up, by IFLA_OPERSTATE (RFC 2863, ifOperStatus)."""
+    with RouteSocket(net.fd) as route:
+        link = route.ask(nl.get_link_counted(index))
+    assert isinstance(link, nl.Message), link
+    return nl.attributes(link.payload, IFINFOMSG_OCTETS)[IFLA_OPERSTATE] == IF_OPER_UP
 
 
 def hears(source: Net, target: Net, address: str, within_s: float) -> bool:
