@@ -29,7 +29,7 @@ from edge.net.objects import Change, Impairment, Marking, Queues, QueueTree, Vir
 from edge.qos.model import CLASSES, Policy, Rule
 from tests.waiting import wait_until
 
-from .conftest import Bench, Net, Seen, tags
+from .conftest import Bench, Net, Seen, Tap, tags
 from .ring_bench import RingBench, ring_bench
 
 pytestmark = pytest.mark.root
@@ -116,20 +116,30 @@ STORY = [
     packet(EF, 1500, (0x88A8, 3), (0x8100, 100)),
     packet(EF, 28, (0x8100, 100)),
 ]
-END = frame(999, (0x8100, 4000))
+LAST = 999
+END = frame(LAST, (0x8100, 4000))
+
+
+def up_to_last(tap: Tap) -> list[bytes]:
+    """The octets of the frames of a story that the tap hears, in order, to the one with number LAST."""
+    found: list[bytes] = []
+    for seen in tap.frames():
+        if seen.data[6:12] == STORY[0][6:12]:
+            found.append(seen.wire)
+        if number_of(seen) == LAST:
+            return found
+    pytest.fail(f"frame {LAST} did not come; before it {len(found)}")
 
 
 def heard(bench: Bench, far: list[tuple[Net, str]], near: tuple[Net, str]) -> list[list[bytes]]:
-    """What each far device gets when the near one sends STORY: the wire's octets in order."""
+    """What each far device gets when the near one sends STORY: the wire's octets in order.
+
+    Each way has its own last frame: ports send on their own, so one being done says nothing of another.
+    """
     taps = [bench.tap(*place) for place in far]
     net, device = near
-    burst(net, device, [*STORY, END])
-    taps[-1].first(lambda seen: number_of(seen) == 999)
-    found = []
-    for tap in taps:
-        tap.sock.settimeout(0)
-        found.append([seen.wire for seen in tap.frames() if seen.data[6:12] == STORY[0][6:12]])
-    return found
+    burst(net, device, [*STORY, frame(LAST, (0x8100, 100)), END])
+    return [up_to_last(tap) for tap in taps]
 
 
 def story_of(bench: Bench) -> tuple[object, ...]:
@@ -150,10 +160,7 @@ def story_of(bench: Bench) -> tuple[object, ...]:
     assert unknown is not None
     tap = bench.tap(b, "t0")
     burst(vrf, "s0", [*STORY[:4], END])
-    sent: list[bytes] = []
-    while not sent or PATTERN + struct.pack("!I", 999) not in sent[-1]:
-        seen = tap.first(lambda seen: number_of(seen) is not None)
-        sent.append(seen.wire)
+    sent = up_to_last(tap)
     return through, sent, unknown.dropped, sorted(unknown.unknown, key=str)
 
 
