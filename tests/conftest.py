@@ -2,4 +2,11 @@
 
 from __future__ import annotations
 
-pytest_plugins = ("tests.leakguard", "tests.skips", "tests.kernels", "tests.results", "pytester")
+pytest_plugins = (
+    "tests.leakguard",
+    "tests.skips",
+    "tests.kernels",
+    "tests.results",
+    "tests.again",
+    "pytester",
+)

@@ -54,7 +54,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what ran on which kernel."""
     stats = terminalreporter.stats
-    counts = {name: len(stats.get(name, ())) for name in ("passed", "failed", "error", "skipped", "xfailed")}
+    outcomes = ("passed", "failed", "error", "skipped", "xfailed", "rerun")
+    counts = {name: len(stats.get(name, ())) for name in outcomes}
     lines = [line(this_kernel(), os.uname().release, counts)]
     path = os.environ.get(SUMMARY)
     if path:

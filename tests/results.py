@@ -159,7 +159,9 @@ class Recorder:
                     self.shown[item.nodeid] = pairs
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take a result; setup and teardown count when they fail."""
+        """Take a result; setup and teardown count when they fail, a run that was repeated does not."""
+        if str(report.outcome) == "rerun":
+            return
         if report.when == "call" or not report.passed:
             outcome: Outcome = "yes" if report.passed else "skipped" if report.skipped else "no"
             for what, how in self.shown.get(report.nodeid, ()):

@@ -81,6 +81,7 @@ def test_each_kernel_runs_the_tests_marked_for_it(
 ) -> None:
     monkeypatch.setenv("EDGELAB_TEST_KERNEL", kernel)
     monkeypatch.delenv("EDGELAB_TEST_SUMMARY", raising=False)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(MARKED)
     pytester.makeini("[pytest]\nmarkers = kernels(*names): where")
     done = pytester.runpytest_inprocess("-p", "tests.kernels", "-p", "no:cacheprovider", "-v")
@@ -94,6 +95,7 @@ def test_a_kernel_that_does_not_exist_is_told(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("EDGELAB_TEST_SUMMARY", raising=False)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile("import pytest\n@pytest.mark.kernels('stok')\ndef test_x(): pass")
     pytester.makeini("[pytest]\nmarkers = kernels(*names): where")
     done = pytester.runpytest_inprocess("-p", "tests.kernels", "-p", "no:cacheprovider")

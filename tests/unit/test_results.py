@@ -126,6 +126,7 @@ def test_marked_tests_leave_a_file_of_what_they_came_to(
 ) -> None:
     monkeypatch.setenv("EDGELAB_TEST_SUMMARY", str(pytester.path / "summary"))
     monkeypatch.setenv("EDGELAB_TEST_KERNEL", "here")
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(MARKED)
     pytester.makeini(INI)
     options = ("-p", "tests.kernels", "-p", "tests.results", "-p", "no:cacheprovider")
@@ -145,6 +146,7 @@ def test_a_mark_that_says_nothing_or_something_unknown_is_refused(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, mark: str
 ) -> None:
     monkeypatch.delenv("EDGELAB_TEST_SUMMARY", raising=False)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(f"import pytest\n@pytest.mark.{mark}\ndef test_x(): pass")
     pytester.makeini(INI)
     done = pytester.runpytest_inprocess(
