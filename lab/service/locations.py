@@ -111,6 +111,29 @@ LOCATIONS: dict[str, Location] = {
 and connectivity partners" of 2026-04, column "Local Azure regions"; areas: include of 2024-04)."""
 
 
+METRO: dict[str, str] = {"Amsterdam": "Amsterdam2", "Singapore": "Singapore2", "Zurich": "Zurich2"}
+"""Cities of circuits with high resiliency: first site -> second site (facts 7, of 2024)."""
+
+
+def sites(location: str, metro: bool) -> tuple[str, str]:
+    """Where a circuit's primary and secondary end: one site, or the two of a Metro (facts 7).
+
+    Raises KeyError for a Metro in a city that has none.
+    """
+    return (location, METRO[location]) if metro else (location, location)
+
+
+def refuse_metro(location: str) -> Refusal | None:
+    """Whether a location is sold with high resiliency (facts 7)."""
+    if location in METRO:
+        return None
+    return Refusal(
+        "MetroNotOffered",
+        f"{location} has no second site, so a circuit there has standard resiliency",
+        f"use {', '.join(METRO)}, or two circuits at two locations",
+    )
+
+
 def find(name: str) -> Location | None:
     """The location of that name, whatever the case and the spaces ("washington dc", "WashingtonDC")."""
 

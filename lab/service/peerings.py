@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface
-from typing import Literal
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from typing import Literal, cast
 
 from edge.model import Interface, Network
 from lab.service.refusal import Refusal
@@ -78,6 +79,22 @@ def split_link_subnets(networks: list[Network]) -> tuple[LinkSubnet, LinkSubnet]
     if len(networks) == 2:
         return LinkSubnet(networks[0]), LinkSubnet(networks[1])
     raise ValueError("a peering has one subnet to split or two")
+
+
+def split_v4(networks: Sequence[IPv4Network]) -> tuple[IPv4Network, IPv4Network] | None:
+    """The IPv4 subnets of both links, None of nothing. Raises ValueError as `split_link_subnets`."""
+    if not networks:
+        return None
+    first, second = split_link_subnets(list(networks))
+    return cast("IPv4Network", first.network), cast("IPv4Network", second.network)
+
+
+def split_v6(networks: Sequence[IPv6Network]) -> tuple[IPv6Network, IPv6Network] | None:
+    """The same of IPv6."""
+    if not networks:
+        return None
+    first, second = split_link_subnets(list(networks))
+    return cast("IPv6Network", first.network), cast("IPv6Network", second.network)
 
 
 def refuse_shared_key(key: str) -> Refusal | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from edge.model import Network
@@ -51,6 +52,25 @@ def overlap(a: Network, b: Network) -> bool:
     return isinstance(b, IPv6Network) and a.overlaps(b)
 
 
+def overlapping(networks: Sequence[Network]) -> dict[int, list[int]]:
+    """Position of a network -> positions of the earlier ones that it overlaps, where there are any.
+
+    Prefixes are disjoint or one holds the other, so in the order of their addresses those that hold the next
+    one are a stack. Of a thousand, half a million pairs would have to be compared.
+    """
+    found: dict[int, list[int]] = {}
+    holding: list[int] = []
+    order = range(len(networks))
+    keys = [(one.version, int(one.network_address), one.prefixlen) for one in networks]
+    for position in sorted(order, key=keys.__getitem__):
+        while holding and not overlap(networks[holding[-1]], networks[position]):
+            holding.pop()
+        for other in holding:
+            found.setdefault(max(other, position), []).append(min(other, position))
+        holding.append(position)
+    return {position: sorted(others) for position, others in found.items()}
+
+
 def inside(inner: Network, outer: Network) -> bool:
     """Whether every address of `inner` lies in `outer`; False across address families."""
     if isinstance(inner, IPv4Network):
@@ -66,6 +86,7 @@ def refuse_interface_network(network: Network) -> Refusal | None:
                 "PrefixUnusable",
                 f"{network} is {words}: no interface can have an address there",
                 "use private space such as 10.1.0.0/16 or fd00:1::/64",
+                network,
             )
     return None
 
@@ -81,6 +102,7 @@ def refuse_public(network: Network, strict: bool) -> Refusal | None:
             "PrefixDefault",
             "the default route is not accepted on a Microsoft peering",
             "list the public prefixes that you own",
+            network,
         )
     private: tuple[Network, ...] = (*RFC1918, ULA)
     if any(overlap(network, block) for block in private):
@@ -88,6 +110,7 @@ def refuse_public(network: Network, strict: bool) -> Refusal | None:
             "PrefixPrivate",
             f"{network} is private space, which a Microsoft peering does not accept",
             "use public space that you own, or documentation space such as 203.0.113.0/28 in a lab",
+            network,
         )
     for special, words in SPECIAL:
         if overlap(network, special):
@@ -95,11 +118,13 @@ def refuse_public(network: Network, strict: bool) -> Refusal | None:
                 "PrefixSpecial",
                 f"{network} is {words}, not public space",
                 "use public space that you own, or documentation space such as 203.0.113.0/28 in a lab",
+                network,
             )
     if strict and any(overlap(network, block) for block in DOCUMENTATION):
         return Refusal(
             "PrefixDocumentation",
             f"{network} is reserved for documentation",
             "use public space that you own, or take `strict: true` away",
+            network,
         )
     return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.model import Network
 from lab.service import asn, bandwidth, limits, locations, peerings, prefixes, regions, services
@@ -151,7 +153,8 @@ def test_bgp_timers_are_bounded_by_3_and_10_seconds(keepalive: int, hold: int, c
 def test_bandwidths_are_those_on_offer() -> None:
     assert list(bandwidth.BANDWIDTHS) == ["50M", "100M", "200M", "500M", "1G", "2G", "5G", "10G"]
     assert bandwidth.BANDWIDTHS["200M"] == 200_000_000
-    assert set(limits.VNET_LINKS) == set(bandwidth.BANDWIDTHS)
+    direct = {f"{size}G" for sizes in bandwidth.DIRECT_GBPS.values() for size in sizes}
+    assert set(limits.VNET_LINKS) == set(bandwidth.BANDWIDTHS) | direct
 
 
 @pytest.mark.parametrize(
@@ -190,7 +193,7 @@ def test_vnet_links_are_limited_by_bandwidth_and_tier(links: int, band: str, tie
 
 def test_the_way_out_of_too_many_links_is_premium_only_where_premium_is_enough() -> None:
     hints = [limits.refuse_vnet_links(n, "50M", "standard") for n in (11, 21)]
-    assert [hint.hint for hint in hints if hint] == ["take tier premium (20)", "take a second circuit"]
+    assert [one.way_out for one in hints if one] == ["take tier premium (20)", "take a second circuit"]
 
 
 @pytest.mark.parametrize(
@@ -382,3 +385,26 @@ def test_networks_of_two_families_never_meet() -> None:
 def test_a_refusal_reads_as_words_and_way_out() -> None:
     assert str(Refusal("X", "it is wrong", "mend it")) == "it is wrong; mend it"
     assert str(Refusal("X", "it is wrong")) == "it is wrong"
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 15), st.integers(24, 32), st.booleans()).map(
+            lambda drawn: ip_network(
+                (f"fd00::{drawn[0]:x}", 96 + drawn[1]) if drawn[2] else (f"10.0.0.{drawn[0] * 16}", drawn[1]),
+                strict=False,
+            )
+        ),
+        max_size=12,
+    )
+)
+def test_overlapping_finds_what_comparing_every_pair_finds(networks: list[Network]) -> None:
+    pairs = {
+        (later, earlier)
+        for later, one in enumerate(networks)
+        for earlier in range(later)
+        if prefixes.overlap(one, networks[earlier])
+    }
+    found = prefixes.overlapping(networks)
+    assert {(later, earlier) for later, others in found.items() for earlier in others} == pairs
+    assert all(others == sorted(others) for others in found.values())
