@@ -1,7 +1,7 @@
 """One tree of errors. Each carries the exit code of the commands and words for the operator.
 
-Exit codes (the contract of both commands): 1 a check failed, 2 the command line or the file is
-wrong and nothing was touched, 3 the machine lacks something, 4 it ran and failed.
+Exit codes (the contract of both commands): 1 a check failed or the service refused, 2 the command
+line or the file is wrong and nothing was touched, 3 the machine lacks something, 4 it ran and failed.
 """
 
 from __future__ import annotations

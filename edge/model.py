@@ -132,6 +132,9 @@ class ExportPolicy:
     empty_private_path: when every AS number of the path is private, announce with our own alone
         (facts 3.2: on-premises sees exactly `12076`).
     prepend: how many extra times our own AS number is put in front.
+    within: of the routes of a group only exactly these networks; a group that is not named gives all.
+    keep_private: groups whose paths `empty_private_path` leaves alone.
+    attach: communities that the routes of exactly the networks `attach_to` get beside those that they have.
     """
 
     originated: bool = True
@@ -140,6 +143,10 @@ class ExportPolicy:
     empty_private_path: bool = False
     prepend: int = 0
     networks: tuple[Network, ...] | None = None
+    attach: tuple[Community, ...] = ()
+    attach_to: tuple[Network, ...] = ()
+    within: tuple[tuple[str, tuple[Network, ...]], ...] = ()
+    keep_private: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +158,9 @@ class Session:
     interface: device the neighbour is reached by (BFD and link-state watch it).
     local_asn == peer_asn makes it iBGP. password: TCP MD5 key (RFC 2385).
     enabled: False keeps the session configured but shut, as a disabled peering is.
+    allow_own_as: take routes with our own AS number in the path, once (facts 3.2: Azure's gateways seem to).
+    client: of an iBGP session: what it brings is reflected to the others, and theirs to it (RFC 4456).
+    multihop: the neighbour is routers away, on a way that the table knows (`Vrf.paths`); so is the next hop.
     """
 
     name: str
@@ -167,6 +177,9 @@ class Session:
     timers: Timers = Timers()
     next_hop_self: bool = False
     enabled: bool = True
+    allow_own_as: bool = False
+    client: bool = False
+    multihop: bool = False
 
     @property
     def family(self) -> Literal[4, 6]:
@@ -199,9 +212,12 @@ class Qos:
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """By which policy a port steers the frames of one peering: those whose next tag is `inner`."""
+    """By which policy a port steers the frames of one peering: those whose next tag is `inner`.
 
-    inner: Tag
+    None where the outer tag is the only one.
+    """
+
+    inner: Tag | None
     policy: Policy
 
 
@@ -221,12 +237,29 @@ class PortQueues:
 
 
 @dataclass(frozen=True, slots=True)
+class PortMacsec:
+    """MACsec on a port (facts 9): the wire below it, and the pre-shared keys in hexadecimal digits.
+
+    priority: of two ends the one with the smaller number hands out the session keys.
+    """
+
+    wire: str
+    ckn: str
+    cak: str = field(repr=False)
+    priority: int = 16
+
+
+@dataclass(frozen=True, slots=True)
 class Port:
-    """A physical port: a network device in the router's namespace that carries tagged frames."""
+    """A physical port: a network device in the router's namespace that carries tagged frames.
+
+    macsec: the device is one that encrypts, on a wire below.
+    """
 
     name: str
     mtu: int = TRUNK_MTU
     queues: tuple[PortQueues, ...] = ()
+    macsec: PortMacsec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,19 +282,74 @@ class Subinterface:
 
 @dataclass(frozen=True, slots=True)
 class PlainInterface:
-    """An untagged interface of a VRF (a LAN, a link inside Microsoft); its device exists already."""
+    """An untagged interface of a VRF (a LAN, a link inside Microsoft); its device exists already.
+
+    lower: the device that exists, where the interface is another one over it, which takes whatever the
+    wire carries and sends no packet longer than `mtu`. Empty: the device itself, with the wire's MTU.
+    """
 
     name: str
     addresses: tuple[Interface, ...]
     mtu: int = IP_MTU
+    lower: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StaticRoute:
-    """A route in the kernel that no protocol brought; several next hops make it ECMP."""
+    """A route in the kernel that no protocol brought; several next hops make it ECMP.
+
+    metric: of routes to one destination the lowest is used; 0 goes before any other route.
+    device: without a next hop, the device on whose link the destination is.
+    """
 
     destination: Network
-    via: tuple[Address, ...]
+    via: tuple[Address, ...] = ()
+    metric: int = 0
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPath:
+    """A label-switched path: packets to `destination` leave under `labels` (MPLS, RFC 3032).
+
+    labels: outermost first; via: the neighbour that knows the outermost.
+    """
+
+    destination: Network
+    labels: tuple[int, ...]
+    via: Address
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRoute:
+    """What a router does with frames whose outermost label is `label`: others in its place, or none (pop).
+
+    Packets without a label left are given to `via` as they are: it is a VRF. via is IPv4 whatever they are.
+    """
+
+    label: int
+    out: tuple[int, ...]
+    via: IPv4Address
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class VrfPort:
+    """Where a label-switching router meets one of its VRFs: a wire from its namespace into the VRF's."""
+
+    device: str
+    namespace: str
+    vrf_device: str
+    addresses: tuple[Interface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSwitch:
+    """The part of a router that knows labels and no customer. interfaces: its ports, with their addresses."""
+
+    interfaces: tuple[PlainInterface, ...]
+    routes: tuple[LabelRoute, ...]
+    vrfs: tuple[VrfPort, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,8 +373,74 @@ class SourceFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedPort:
+    """What comes in by `interface` for a port of `outside` goes on to the same port of `inside` (facts 5).
+
+    source: the caller's address becomes this one, the router's own towards `inside`, so that answers come
+    back here whatever other ways there are; None leaves it.
+    """
+
+    interface: str
+    outside: IPv4Address
+    protocol: Literal["tcp", "udp"]
+    port: int
+    inside: IPv4Address
+    source: IPv4Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatefulFilter:
+    """What comes in by `interface` passes only in a flow that began elsewhere, or to a PublishedPort.
+
+    Address families alike; packets to the router itself (BGP, BFD) are not asked.
+    """
+
+    interface: str
+
+
+@dataclass(frozen=True, slots=True)
+class RateCap:
+    """Of the packets passed on by `interface` those above rate_bps (bits per second of IP) are dropped.
+
+    The router's own packets are neither counted nor dropped, so its sessions survive (facts 10.3).
+    """
+
+    interface: str
+    rate_bps: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRouting:
+    """Routing software of the user's, and what it is configured to do. kind: see edge.own.kinds.
+
+    file: what the user calls the configuration.
+    """
+
+    kind: str
+    config: str = field(repr=False)
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoFragments:
+    """A VRF that forwards no fragments and makes none, as a virtual network gateway does (facts 10.1).
+
+    longest: octets of the longest packet that passes; the MTU of the interfaces keeps to it. An IPv4 packet
+    above it that routers may fragment is dropped. tell: the senders of others above it are told by ICMP, so
+    that path MTU discovery works (RFC 1191, RFC 8201); False keeps silent, which makes a black hole.
+    """
+
+    longest: int
+    tell: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Vrf:
-    """One routing domain: a namespace, its interfaces, its BGP sessions and their policies."""
+    """One routing domain: a namespace, its interfaces, its BGP sessions and their policies.
+
+    own: who speaks BGP here instead of our BIRD. `sessions` are then those that its configuration should
+    have: they are looked for, not made; `originates` and policies say nothing.
+    """
 
     name: str
     namespace: str
@@ -298,14 +452,29 @@ class Vrf:
     routes: tuple[StaticRoute, ...] = ()
     nat: tuple[SourceNat, ...] = ()
     source_filters: tuple[SourceFilter, ...] = ()
+    published: tuple[PublishedPort, ...] = ()
+    firewalls: tuple[StatefulFilter, ...] = ()
+    rate_caps: tuple[RateCap, ...] = ()
+    no_fragments: NoFragments | None = None
     ecmp_paths: int = 4
+    paths: tuple[LabelPath, ...] = ()
+    own: OwnRouting | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """A router: its namespace with the ports, and its VRFs (one of them may share the namespace)."""
+    """A router: its namespace with the ports, and its VRFs (one of them may share the namespace).
+
+    labels: of a router in an MPLS core, which switches frames between its ports and VRFs by label.
+    """
 
     name: str
     namespace: str
     ports: tuple[Port, ...] = ()
     vrfs: tuple[Vrf, ...] = ()
+    labels: LabelSwitch | None = None
+
+    def wire(self, port: str) -> str:
+        """The device that a port's frames pass on the wire: the port, or what is below it with MACsec."""
+        found = next((one.macsec for one in self.ports if one.name == port), None)
+        return found.wire if found is not None else port

@@ -8,21 +8,38 @@ The wire is the same. See DESIGN, "Links and tags".
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from edge.bgp.config import render
-from edge.model import PlainInterface, Port, PortQueues, Router, Subinterface, Vrf
+from edge.model import (
+    TRUNK_MTU,
+    Interface,
+    LabelSwitch,
+    PlainInterface,
+    Port,
+    PortMacsec,
+    PortQueues,
+    Router,
+    Subinterface,
+    Vrf,
+)
 from edge.net.capabilities import RealisationName
 from edge.net.objects import (
     AdminUp,
     BirdDaemon,
+    Bridge,
+    BridgePort,
     DeviceAddress,
     Endpoint,
     KernelObject,
     KernelRoute,
+    Macsec,
     Macvlan,
     Marking,
+    MkaDaemon,
+    MplsRoute,
     Namespace,
+    OwnRouter,
     Queues,
     QueueTree,
     Ruleset,
@@ -84,6 +101,14 @@ HOST_SYSCTLS = {
     "net/ipv6/fib_multipath_hash_policy": "1",
 }
 
+LABELS_MAX = 65535
+"""Highest label: the kernel keeps a table of as many entries for each namespace that routes them."""
+
+LABEL_SYSCTLS = {
+    # The core is one hop to its customers: a P router could not tell them that a packet's time is over.
+    "net/mpls/ip_ttl_propagate": "0",
+}
+
 LAYER2_SYSCTLS = {"net/ipv6/conf/all/disable_ipv6": "1", "net/ipv6/conf/default/disable_ipv6": "1"}
 """For namespaces that only switch frames: their devices must not speak."""
 
@@ -115,12 +140,18 @@ def objects(router: Router, realisation: RealisationName) -> tuple[KernelObject,
 
 def _objects(router: Router, realisation: RealisationName) -> Iterator[KernelObject]:
     shared = {vrf.namespace for vrf in router.vrfs}
-    if router.namespace not in shared:
+    if router.labels is not None:
+        yield from _label_switch(router, router.labels)
+    elif router.namespace not in shared:
         yield Namespace(router.namespace)
         yield from sysctls(router.namespace, LAYER2_SYSCTLS)
     for port in router.ports:
         if router.namespace in shared:
             yield from _mute(Endpoint(router.namespace, port.name))
+        if port.macsec is not None:
+            if router.namespace in shared:
+                yield from _mute(Endpoint(router.namespace, port.macsec.wire))
+            yield from secured(Endpoint(router.namespace, port.name), port.macsec, port.mtu)
         yield from _port_queues(router, port, realisation)
         yield AdminUp(Endpoint(router.namespace, port.name))
     outer_devices: dict[Endpoint, VlanDevice] = {}
@@ -136,18 +167,70 @@ def _objects(router: Router, realisation: RealisationName) -> Iterator[KernelObj
         interfaces: tuple[Subinterface | PlainInterface, ...] = (*vrf.subinterfaces, *vrf.interfaces)
         for interface in interfaces:
             at = Endpoint(vrf.namespace, interface.name)
+            if isinstance(interface, PlainInterface) and interface.lower:
+                yield from _limited(at, interface)
             yield AdminUp(at)
             for address in interface.addresses:
                 yield DeviceAddress(at, address)
+        if vrf.paths:
+            yield from sysctls(vrf.namespace, LABEL_SYSCTLS)
         for route in vrf.routes:
-            yield KernelRoute(vrf.namespace, route.destination, route.via)
-        if vrf.nat or vrf.source_filters:
-            yield Ruleset(vrf.namespace, NFT_FAMILY, NFT_TABLE, vrf_rules(vrf), vrf_xtables(vrf))
-        if vrf.sessions:
+            yield KernelRoute(vrf.namespace, route.destination, route.via, route.metric, route.device)
+        rules = vrf_rules(vrf)
+        if rules:
+            yield Ruleset(vrf.namespace, NFT_FAMILY, NFT_TABLE, rules, vrf_xtables(vrf))
+        if vrf.own is not None:
+            yield OwnRouter(vrf.namespace, vrf.own.kind, vrf.own.config, vrf.own.file)
+        elif vrf.sessions:
             yield BirdDaemon(vrf.namespace, render(vrf))
     for device in outer_devices.values():
         yield device
         yield AdminUp(device.at)
+
+
+def _label_switch(router: Router, switch: LabelSwitch) -> Iterator[KernelObject]:
+    """Labels are taken on ports and from VRFs; the namespace has addresses for its neighbours' ARP only."""
+    space = router.namespace
+    yield Namespace(space)
+    yield from sysctls(
+        space, COMMON_SYSCTLS, LABEL_SYSCTLS, {"net/mpls/platform_labels": str(LABELS_MAX + 1)}
+    )
+    for interface in switch.interfaces:
+        yield from _labelled(Endpoint(space, interface.name), interface.addresses)
+    for port in switch.vrfs:
+        at, inner = Endpoint(space, port.device), Endpoint(port.namespace, port.vrf_device)
+        yield Veth(at, inner, TRUNK_MTU, mac_of(at), mac_of(inner))
+        yield AdminUp(at)
+        yield from _labelled(at, port.addresses)
+    for route in switch.routes:
+        yield MplsRoute(space, route.label, route.out, route.via, route.device)
+
+
+def _labelled(at: Endpoint, addresses: Iterable[Interface]) -> Iterator[KernelObject]:
+    yield Sysctl(at.namespace, f"net/mpls/conf/{at.device}/input", "1")
+    for address in addresses:
+        yield DeviceAddress(at, address)
+
+
+def secured(at: Endpoint, keys: PortMacsec, mtu: int) -> Iterator[KernelObject]:
+    """A port with MACsec on its wire, and who agrees on its keys."""
+    wire = Endpoint(at.namespace, keys.wire)
+    yield Macsec(at, keys.wire, mtu, mac_of(wire))
+    yield AdminUp(wire)
+    yield MkaDaemon(wire, keys.ckn, keys.cak, keys.priority)
+
+
+def _limited(at: Endpoint, interface: PlainInterface) -> Iterator[KernelObject]:
+    """An interface whose MTU is that of what it sends alone: a bridge over the wire's end.
+
+    A veth drops what is longer than its own MTU where it arrives, and nobody is told. A bridge looks at the
+    MTU of what leaves through it only, so that the router itself refuses longer packets, and says so.
+    """
+    lower = Endpoint(at.namespace, interface.lower)
+    yield Bridge(at, interface.mtu, mac_of(at))
+    yield from _mute(lower)
+    yield BridgePort(lower, at.device)
+    yield AdminUp(lower)
 
 
 def _mute(at: Endpoint) -> Iterator[Sysctl]:
@@ -188,8 +271,8 @@ def _markings(
         tree = queues.number if queues is not None and fits else qos.tree
         yield Marking(at, "egress", qos.policy, qos.towards, qos.treatment, tree=tree)
     elif queues is not None:
-        # The subinterface's own tag is the one below the port's outer tag.
-        for one in (item for item in queues.steering if item.inner == subinterface.tags[-1]):
+        # The subinterface's own tag is the one below the port's outer tag, if it has one below.
+        for one in (item for item in queues.steering if item.inner in (None, subinterface.tags[-1])):
             yield Marking(at, "egress", one.policy, "in", "steer", tree=queues.number)
     if knob is not None:
         yield Marking(at, "ingress", at_msee_ingress(knob), "out", "mark", msee=knob)

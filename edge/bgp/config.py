@@ -25,7 +25,7 @@ from edge.bgp.policy import (
     originated_name,
     protocol_name,
 )
-from edge.model import Originate, PlainInterface, Session, Subinterface, Vrf
+from edge.model import LabelPath, Originate, PlainInterface, Session, Subinterface, Vrf
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,48}")
 _GROUP = re.compile(r"[A-Za-z][A-Za-z0-9]{0,15}")
@@ -38,6 +38,7 @@ routes, a refresh, a NOTIFICATION. This is the cheapest timer there is, and boun
 
 _KERNEL_SCAN_S = 20
 _ORIGINATED_PREFERENCE = 250
+_PATHS = "paths"
 
 
 def render(vrf: Vrf) -> str:
@@ -51,6 +52,7 @@ def render(vrf: Vrf) -> str:
     families = _families(vrf)
     parts = [_head(vrf), _kernel(vrf, families)]
     parts += [_originated(vrf, family) for family in families]
+    parts += [_label_paths(vrf, family) for family in families]
     parts.append(_BFD)
     for session in vrf.sessions:
         parts += [import_filter(session), export_filter(session), _session(session)]
@@ -131,6 +133,7 @@ protocol direct connected {{
 def _kernel(vrf: Vrf, families: Iterable[int]) -> str:
     blocks = []
     for family in families:
+        also = f' || proto = "{_PATHS}{family}"' if _paths(vrf, family) else ""
         merge = f"  merge paths on limit {vrf.ecmp_paths};\n" if vrf.ecmp_paths > 1 else ""
         blocks.append(
             f"protocol kernel kernel{family} {{\n"
@@ -138,13 +141,35 @@ def _kernel(vrf: Vrf, families: Iterable[int]) -> str:
             f"{merge}"
             f"  ipv{family} {{\n"
             f"    import none;\n"
-            f"    export where source = RTS_BGP;\n"
+            f"    export where source = RTS_BGP{also};\n"
             f"  }};\n"
             f"}}"
         )
     if not blocks:
         return ""
-    return "# The kernel gets what BGP learned, nothing else.\n" + "\n\n".join(blocks)
+    what = "what BGP learned, and label-switched paths" if vrf.paths else "what BGP learned, nothing else"
+    return f"# The kernel gets {what}.\n" + "\n\n".join(blocks)
+
+
+def _paths(vrf: Vrf, family: int) -> list[LabelPath]:
+    return [path for path in vrf.paths if path.destination.version == family]
+
+
+def _label_paths(vrf: Vrf, family: int) -> str:
+    """Static routes that push labels: BGP's next hops are found by them, and take their labels along."""
+    paths = _paths(vrf, family)
+    if not paths:
+        return ""
+    return "\n".join(
+        (
+            "# Label-switched paths to the VRFs of other routers.",
+            f"protocol static {_PATHS}{family} {{",
+            "  check link yes;",
+            f"  ipv{family};",
+            *(f"  route {p.destination} via {p.via} mpls {'/'.join(map(str, p.labels))};" for p in paths),
+            "}",
+        )
+    )
 
 
 def _originated(vrf: Vrf, family: int) -> str:
@@ -182,9 +207,7 @@ def _session(session: Session) -> str:
     lines = [
         f"local {session.local} as {session.local_asn};",
         f"neighbor {session.neighbor} as {session.peer_asn};",
-        f'interface "{session.interface}";',
-        "direct;",
-        "check link yes;",
+        *(("multihop;",) if session.multihop else _direct(session)),
         "graceful restart off;",
         f"hold time {timers.hold_s};",
         f"keepalive time {timers.keepalive_s};",
@@ -202,6 +225,10 @@ def _session(session: Session) -> str:
             f"bfd {{ min rx interval {every}; min tx interval {every}; "
             f"multiplier {session.bfd.multiplier}; }};"
         )
+    if session.allow_own_as:
+        lines.append("allow local as 1;")
+    if session.client:
+        lines.append("rr client;")
     if not session.enabled:
         lines.append("disabled yes;")
     channel = ["import table yes;", "import keep filtered yes;", f"import filter {import_name(session)};"]
@@ -213,6 +240,10 @@ def _session(session: Session) -> str:
         channel.append("next hop self;")
     lines += [f"ipv{session.family} {{", *(f"  {line}" for line in channel), "};"]
     return "\n".join((f"protocol bgp {protocol_name(session)} {{", *(f"  {line}" for line in lines), "}"))
+
+
+def _direct(session: Session) -> tuple[str, ...]:
+    return (f'interface "{session.interface}";', "direct;", "check link yes;")
 
 
 def error_wait(session: Session) -> tuple[int, int]:

@@ -1,41 +1,23 @@
-"""One BIRD in one network namespace: start, reconfigure, end; every wait follows an event.
-
-BIRD logs to a pipe that lasts as long as the Daemon, restarts included; its read end is for one reader
-of events. Our own waits only look at whether something was written (an edge of epoll), then ask the
-control socket, so they take no line away from that reader. BIRD's end of the pipe does not block: when
-nobody reads, lines are lost, never time.
-"""
+"""One BIRD in one network namespace: start, reconfigure, end; every wait follows an event (edge.child)."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-import select
 import shutil
 import signal
-import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from edge.bgp.control import ControlSocket
 from edge.bgp.files import Files, files_of, write_private
+from edge.child import Child
 from edge.errors import CapabilityError, DaemonError, DeadlineError
-from edge.net.namespaces import inside
 
 START_TIMEOUT_S: Final = 15.0
-STOP_TIMEOUT_S: Final = 5.0
 CONFIGURE_TIMEOUT_S: Final = 15.0
 ANSWER_TIMEOUT_S: Final = 1.0
 
-_FULL_PIPE_RECHECK_S: Final = 0.25
-"""A full pipe has no edges: then we look again after this time."""
-
-_PIPE_OCTETS: Final = 1 << 18
-_F_SETPIPE_SZ: Final = 1031
 _RECONFIGURING: Final = "Reconfiguration in progress"
 
 _SBIN = ("/usr/sbin", "/usr/local/sbin", "/sbin")
@@ -56,31 +38,27 @@ class Daemon:
         self.config = ""
         self._netns = netns
         self._lock = threading.RLock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._pidfd = -1
-        self.log_fd, self._log_write_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        # Only more room: an unprivileged user may be over its share of pipe buffers.
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(self.log_fd, _F_SETPIPE_SZ, _PIPE_OCTETS)
+        self._child = Child(f"BIRD in {namespace}")
 
     @property
     def alive(self) -> bool:
         """Whether the process runs; does not wait."""
-        process = self._process
-        return process is not None and process.poll() is None
+        return self._child.alive
 
     @property
     def pid(self) -> int | None:
         """Its process id until it is reaped; None when it was not started."""
-        process = self._process
-        return process.pid if process is not None else None
+        return self._child.pid
 
     @property
     def pidfd(self) -> int:
         """Readable once the process ended; ours, and another one after a restart. Raises DaemonError."""
-        if self._pidfd < 0:
-            raise self._not_running()
-        return self._pidfd
+        return self._child.pidfd
+
+    @property
+    def log_fd(self) -> int:
+        """Read end of the pipe that it logs to."""
+        return self._child.log_fd
 
     def answers(self) -> bool:
         """Whether it runs and its control socket answers within a second."""
@@ -98,20 +76,12 @@ class Daemon:
             write_private(self.files.candidate, config)
             self.files.candidate.replace(self.files.config)
             self.files.control.unlink(missing_ok=True)
-            with self._writes() as writes:
-                with self._inside():
-                    self._process = subprocess.Popen(
-                        [program, "-f", *self.files.arguments()],
-                        stdin=subprocess.DEVNULL,
-                        stdout=self._log_write_fd,
-                        stderr=self._log_write_fd,
-                        cwd="/",
-                        start_new_session=True,
-                    )
-                self._pidfd = os.pidfd_open(self._process.pid)
-                writes.register(self._pidfd, select.EPOLLIN)
-                if not self._wait_until(writes, lambda: self._state() is not None, START_TIMEOUT_S):
-                    raise self._start_failed()
+            self._child.start(
+                [program, "-f", *self.files.arguments()],
+                self._netns,
+                lambda: self._state() is not None,
+                START_TIMEOUT_S,
+            )
             self.config = config
 
     def reconfigure(self, config: str) -> None:
@@ -123,15 +93,14 @@ class Daemon:
         """
         with self._lock:
             if not self.alive:
-                raise self._not_running()
+                raise self._child.not_running()
             write_private(self.files.candidate, config)
             try:
                 self.control.configure(check_only=True, file=self.files.candidate)
             except DaemonError as error:
                 self.files.candidate.unlink()
                 raise DaemonError(f"BIRD in {self.namespace}: {error}") from error
-            with self._writes() as writes:
-                writes.register(self._pidfd, select.EPOLLIN)
+            with self._child.waiting() as wait:
                 self.files.candidate.replace(self.files.config)
                 try:
                     self.control.configure()
@@ -140,7 +109,7 @@ class Daemon:
                     self.files.candidate.replace(self.files.config)
                     raise DaemonError(f"BIRD in {self.namespace}: {error}") from error
                 self.config = config
-                if not self._wait_until(writes, self._settled, CONFIGURE_TIMEOUT_S):
+                if not wait(self._settled, CONFIGURE_TIMEOUT_S):
                     raise DeadlineError(
                         f"BIRD in {self.namespace} did not finish its reconfiguration "
                         f"within {CONFIGURE_TIMEOUT_S:g} s; see its log"
@@ -149,16 +118,13 @@ class Daemon:
     def end(self) -> None:
         """End the process: it takes its routes back; killed when it does not end in time. Idempotent."""
         with self._lock:
-            if self._process is None:
-                return
-            if self.alive:
-                try:
-                    ControlSocket(self.files.control, ANSWER_TIMEOUT_S).down()
-                except (DaemonError, DeadlineError):
-                    self._signal(signal.SIGTERM)
-                if not self._ended_within(STOP_TIMEOUT_S):
-                    self._signal(signal.SIGKILL)
-            self._reap()
+            self._child.end(self._ask_down)
+
+    def _ask_down(self) -> None:
+        try:
+            ControlSocket(self.files.control, ANSWER_TIMEOUT_S).down()
+        except (DaemonError, DeadlineError):
+            self._child.signal(signal.SIGTERM)
 
     def close(self) -> None:
         """End the process, take its files away and close the log. Idempotent."""
@@ -166,18 +132,7 @@ class Daemon:
             self.end()
             for path in (self.files.config, self.files.candidate, self.files.control, self.files.pid):
                 path.unlink(missing_ok=True)
-            if self.log_fd >= 0:
-                os.close(self.log_fd)
-                os.close(self._log_write_fd)
-                self.log_fd = self._log_write_fd = -1
-
-    def _reap(self) -> None:
-        if self._process is not None:
-            self._process.wait()
-            self._process = None
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
+            self._child.close()
 
     def _state(self) -> str | None:
         """What the daemon says it is doing, None when it does not answer."""
@@ -188,63 +143,6 @@ class Daemon:
 
     def _settled(self) -> bool:
         return self._state() not in (None, _RECONFIGURING)
-
-    @contextlib.contextmanager
-    def _writes(self) -> Iterator[select.epoll]:
-        with select.epoll() as poll:
-            poll.register(self.log_fd, select.EPOLLIN | select.EPOLLET)
-            yield poll
-
-    def _wait_until(self, writes: select.epoll, done: Callable[[], bool], timeout_s: float) -> bool:
-        """True when `done`, looked at after each write to the log; False when it ended or time is up."""
-        deadline = time.monotonic() + timeout_s
-        while not done():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            ready = {fd for fd, _ in writes.poll(min(left, _FULL_PIPE_RECHECK_S))}
-            if self._pidfd in ready:
-                return False
-        return True
-
-    @contextlib.contextmanager
-    def _inside(self) -> Iterator[None]:
-        try:
-            fd = os.open(self._netns, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise DaemonError(f"BIRD in {self.namespace}: no such namespace ({error.strerror})") from error
-        try:
-            with inside(fd):
-                yield
-        finally:
-            os.close(fd)
-
-    def _start_failed(self) -> DaemonError | DeadlineError:
-        ended = self._ended_within(0)
-        if not ended:
-            self._signal(signal.SIGKILL)
-        self._reap()
-        if not ended:
-            return DeadlineError(f"BIRD in {self.namespace} was not ready within {START_TIMEOUT_S:g} s")
-        with contextlib.suppress(BlockingIOError):
-            said = os.read(self.log_fd, _PIPE_OCTETS).decode(errors="replace").splitlines()
-            words = [line.removeprefix("bird: ") for line in said if "<TRACE>" not in line][-3:]
-            return DaemonError(f"BIRD in {self.namespace} does not start: {' / '.join(words)}")
-        return DaemonError(
-            f"BIRD in {self.namespace} does not start, and said nothing that is not in its log"
-        )
-
-    def _signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, number)
-
-    def _ended_within(self, timeout_s: float) -> bool:
-        poll = select.poll()
-        poll.register(self._pidfd, select.POLLIN)
-        return bool(poll.poll(timeout_s * 1000))
-
-    def _not_running(self) -> DaemonError:
-        return DaemonError(f"BIRD in {self.namespace} does not run")
 
 
 def find_bird() -> str:

@@ -237,7 +237,8 @@ def parse_bfd_sessions(replies: Iterable[Reply]) -> tuple[BfdSession, ...]:
             sessions.append(
                 BfdSession(
                     address=ip_address(match["address"]),
-                    interface=match["interface"],
+                    # A multihop session is on no interface, which BIRD writes as dashes.
+                    interface=match["interface"].strip("-"),
                     state=match["state"],
                     since=parse_time(match["since"]),
                     interval_s=float(match["interval"]),

@@ -113,7 +113,10 @@ class ProtocolState:
 
 @dataclass(frozen=True, slots=True)
 class BfdSession:
-    """One line of `show bfd sessions`; interval and timeout in seconds, as negotiated."""
+    """One line of `show bfd sessions`; interval and timeout in seconds, as negotiated.
+
+    interface: empty for a neighbour that is routers away.
+    """
 
     address: Address
     interface: str

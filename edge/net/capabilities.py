@@ -376,9 +376,9 @@ def _number(path: Path) -> int | None:
         return None
 
 
-def program_version(name: str, package: str = "") -> Capability:
+def program_version(name: str, package: str = "", option: str = "--version") -> Capability:
     """A program and the version that it says it is; `package` brings it, if PACKAGES does not say."""
-    return _program(name, "-V" if name == "ip" else "--version", package=package)
+    return _program(name, "-V" if name == "ip" else option, package=package)
 
 
 def _program(name: str, *arguments: str, package: str = "") -> Capability:

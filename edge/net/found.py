@@ -19,17 +19,20 @@ from edge.net.objects import (
     KernelObject,
     KernelRoute,
     Key,
+    Macsec,
     Macvlan,
+    MplsRoute,
     Namespace,
     RateLimit,
     SubinterfaceTags,
     Sysctl,
     Veth,
     VlanDevice,
+    followers,
 )
 from edge.net.snapshot import Link, Snapshot
 
-OUR_KINDS = frozenset(("veth", "bridge", "macvlan", "vlan"))
+OUR_KINDS = frozenset(("veth", "bridge", "macsec", "macvlan", "vlan"))
 
 SameNamespace = Callable[[str, int, str], bool]
 """(namespace, number, other): whether the number means `other` inside `namespace` (RTM_GETNSID)."""
@@ -72,8 +75,14 @@ def interpret(
             link_of = by_index.get(index)
             if link_of is not None and link_of.kind in OUR_KINDS:
                 yield RateLimit(Endpoint(namespace, link_of.name), rate_bps, overhead)
-        for destination, via in snapshot.routes:
-            yield KernelRoute(namespace, destination, via)
+        for destination, via, metric, on_link in snapshot.routes:
+            device_of = by_index.get(on_link)
+            on = device_of.name if device_of is not None else ""
+            yield KernelRoute(namespace, destination, via, metric, on)
+        for item in snapshot.labels:
+            link_of = by_index.get(item.index)
+            if link_of is not None:
+                yield MplsRoute(namespace, item.label, item.out, item.via, link_of.name)
 
 
 def _device(
@@ -86,7 +95,7 @@ def _device(
     at = Endpoint(namespace, link.name)
     if link.kind == "bridge":
         return Bridge(at, link.mtu, link.mac)
-    if link.kind not in ("veth", "macvlan", "vlan"):
+    if link.kind not in ("veth", "macsec", "macvlan", "vlan"):
         return None
     other = _other(namespace, link, places, is_namespace)
     if other is None:
@@ -95,6 +104,9 @@ def _device(
         return _veth((at, link), other, wanted)
     if link.kind == "vlan":
         return VlanDevice(at, other[0], link.vid, link.tpid, link.mtu, link.mac)
+    if link.kind == "macsec":
+        # With another cipher it is none of ours.
+        return Macsec(at, other[0].device, link.mtu, link.mac) if link.suite == nl.GCM_AES_128_TOLD else None
     if link.macvlan_mode == nl.MACVLAN_MODE_SOURCE and other[0].namespace == namespace:
         return Macvlan(at, other[0].device, link.mtu, link.mac)
     return None
@@ -129,8 +141,10 @@ def _veth(
     return Veth(a, b, min(link_a.mtu, link_b.mtu), link_a.mac, link_b.mac)
 
 
-def mirrored(tags: Iterable[SubinterfaceTags], snapshots: Mapping[str, Snapshot]) -> Iterator[AdminUp]:
-    """Inner ends that are down because their port has no carrier: they count as up.
+def mirrored(
+    rules: Iterable[SubinterfaceTags | AdminUp], snapshots: Mapping[str, Snapshot]
+) -> Iterator[AdminUp]:
+    """Devices that are down because the port that they follow has no carrier: they count as up.
 
     See edge.net.monitor.CarrierMirror, which takes them down and up again.
     """
@@ -139,12 +153,10 @@ def mirrored(tags: Iterable[SubinterfaceTags], snapshots: Mapping[str, Snapshot]
         for namespace, snapshot in snapshots.items()
         for link in snapshot.links
     }
-    for rule in tags:
-        if rule.inner is None:
-            continue
-        port, inner = links.get(rule.port), links.get(rule.inner)
-        if port is not None and inner is not None and not port.carrier:
-            yield AdminUp(rule.inner)
+    for follower, followed in followers(rules):
+        port, device = links.get(followed), links.get(follower)
+        if port is not None and device is not None and not port.carrier:
+            yield AdminUp(follower)
 
 
 def as_wanted(found: KernelObject, wanted: KernelObject | None) -> KernelObject:
@@ -159,11 +171,15 @@ def _canonical(subject: KernelObject) -> object:
         return (subject.at, subject.mtu, subject.mac.lower())
     if isinstance(subject, Macvlan):
         return (subject.at, subject.lower, subject.mtu, subject.mac.lower())
+    if isinstance(subject, Macsec):
+        return (subject.at, subject.lower, subject.mtu, subject.mac.lower())
     if isinstance(subject, VlanDevice):
         shape = (subject.vid, subject.tpid, subject.mtu, subject.mac.lower())
         return (subject.at, subject.lower, *shape)
+    if isinstance(subject, AdminUp):
+        return subject.key
     if isinstance(subject, KernelRoute):
-        return (subject.key, frozenset(subject.via), len(subject.via))
+        return (subject.key, frozenset(subject.via), len(subject.via), subject.device)
     if isinstance(subject, Sysctl):
         return (subject.key, tuple(subject.value.split()))
     return subject

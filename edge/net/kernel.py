@@ -16,7 +16,7 @@ from typing import Literal, TypeVar
 
 from edge.errors import EdgeError, KernelError
 from edge.net import messages as nl
-from edge.net import steps
+from edge.net import mpls, steps
 from edge.net.capabilities import PacketRules
 from edge.net.devices import Devices
 from edge.net.disciplines import Disciplines, QueuesLike
@@ -28,6 +28,7 @@ from edge.net.marking_nft import NftMarkPlane
 from edge.net.netlink import Refusal
 from edge.net.nft import Nft
 from edge.net.objects import (
+    AdminUp,
     Change,
     Endpoint,
     Impairment,
@@ -50,6 +51,9 @@ from edge.net.tags import TagPlaneLike, Tags
 from edge.net.xtables import Xtables
 
 NETNS_DIRECTORY = Path("/run/netns")
+
+MPLS = Path("/proc/sys/net/mpls")
+"""There once the kernel routes labels."""
 
 Results = list[EdgeError | None]
 Work = Callable[[Sequence[Change]], Results]
@@ -216,7 +220,9 @@ class Kernel:
                 found += self._impairments.found(snapshots, keyed)
                 found += tags
                 found += self._markings.found()
-                rules = [item for item in (*tags, *keyed.values()) if isinstance(item, SubinterfaceTags)]
+                rules = [
+                    item for item in (*tags, *keyed.values()) if isinstance(item, SubinterfaceTags | AdminUp)
+                ]
                 found += mirrored(rules, snapshots)
                 found += self._settings.found([item for item in keyed.values() if isinstance(item, Sysctl)])
                 rulesets = [item for item in keyed.values() if isinstance(item, Ruleset)]
@@ -231,7 +237,9 @@ class Kernel:
             route = self._spaces.route(name)
             routes = [message for version in (4, 6) for message in route.dump(nl.dump_static_routes(version))]
             links, addresses = route.dump(nl.dump_links()), route.dump(nl.dump_addresses())
-            snapshot = take(links, addresses, routes, route.dump(nl.dump_queues()))
+            # A kernel that routes no labels would answer with the routes of another family.
+            labels = route.dump(mpls.dump_routes()) if MPLS.exists() else ()
+            snapshot = take(links, addresses, routes, route.dump(nl.dump_queues()), labels)
             self._spaces.learn(name, snapshot.links)
             snapshots[name] = snapshot
         return snapshots

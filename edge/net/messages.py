@@ -38,6 +38,11 @@ IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
 IFLA_LINKINFO, IFLA_NET_NS_FD, IFLA_EXT_MASK, IFLA_LINK_NETNSID = 18, 28, 29, 37
 IFLA_STATS64, IFLA_TARGET_NETNSID = 23, 46
 IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
+IFLA_MACSEC_PORT, IFLA_MACSEC_CIPHER_SUITE = 2, 4
+IFLA_MACSEC_ENCRYPT, IFLA_MACSEC_PROTECT, IFLA_MACSEC_VALIDATION = 7, 8, 13
+MACSEC_VALIDATE_STRICT = 2
+GCM_AES_128, GCM_AES_128_TOLD = 0x0080C20001000001, 0x0080020001000001
+"""The cipher suite (IEEE 802.1AE), and by what number the kernel tells of it (MACSEC_DEFAULT_CIPHER_ID)."""
 IFLA_VLAN_ID, IFLA_VLAN_PROTOCOL = 1, 5
 IFLA_MACVLAN_MODE = 1
 IFLA_BR_STP_STATE, IFLA_BR_MCAST_SNOOPING = 5, 23
@@ -49,7 +54,9 @@ IFA_ADDRESS, IFA_LOCAL = 1, 2
 IFA_F_NODAD = 0x02
 NETNSA_NSID, NETNSA_FD = 1, 3
 
-RTA_DST, RTA_GATEWAY, RTA_MULTIPATH, RTA_VIA = 1, 5, 9, 18
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_MULTIPATH, RTA_VIA, RTA_NEWDST = 1, 4, 5, 6, 9, 18, 19
+IPV6_METRIC = 1024
+"""Metric of an IPv6 route that none was asked for."""
 TCA_KIND, TCA_OPTIONS = 1, 2
 TCA_TBF_PARMS, TCA_TBF_RATE64, TCA_TBF_BURST = 1, 4, 6
 TC_H_ROOT = 0xFFFFFFFF
@@ -59,7 +66,7 @@ RTM_F_CLONED = 0x200
 RTPROT_STATIC = 4
 RT_TABLE_MAIN = 254
 RTN_UNICAST = 1
-SCOPE_UNIVERSE = 0
+SCOPE_UNIVERSE, SCOPE_LINK, SCOPE_NOWHERE = 0, 253, 255
 FAMILY_OF_VERSION = {4: 2, 6: 10}
 """IP version -> AF_INET, AF_INET6."""
 
@@ -69,7 +76,7 @@ LOOPBACK_INDEX = 1
 _NLMSGHDR = struct.Struct("=IHHII")
 _IFINFOMSG = struct.Struct("=BxHiII")
 _IFADDRMSG = struct.Struct("=BBBBI")
-_RTMSG = struct.Struct("=BBBBBBBBI")
+RTMSG = struct.Struct("=BBBBBBBBI")
 _RTNEXTHOP = struct.Struct("=HBBi")
 _RTATTR = struct.Struct("=HH")
 _TCMSG = struct.Struct("=BxxxiIII")
@@ -201,6 +208,15 @@ def new_vlan(device: DeviceSpec, lower: int, vid: int, tpid: int) -> Request:
     return _new_device(device.index, device.attributes() + u32(IFLA_LINK, lower) + _linkinfo("vlan", data))
 
 
+def new_macsec(device: DeviceSpec, lower: int) -> Request:
+    """A MACsec device on index `lower`, of SCI MAC address and port 1; nothing passes it in clear text."""
+    data = attribute(IFLA_MACSEC_PORT, struct.pack("!H", 1))
+    data += attribute(IFLA_MACSEC_CIPHER_SUITE, struct.pack("=Q", GCM_AES_128))
+    data += b"".join(attribute(kind, b"\1") for kind in (IFLA_MACSEC_ENCRYPT, IFLA_MACSEC_PROTECT))
+    data += attribute(IFLA_MACSEC_VALIDATION, bytes((MACSEC_VALIDATE_STRICT,)))
+    return _new_device(device.index, device.attributes() + u32(IFLA_LINK, lower) + _linkinfo("macsec", data))
+
+
 def delete_device(index: int) -> Request:
     """Take a device away; of a veth both ends go."""
     return Request(RTM_DELLINK, 0, _ifinfo(index))
@@ -254,20 +270,34 @@ def _gateway(destination: Network, via: Address) -> bytes:
     return attribute(RTA_VIA, struct.pack("=H", FAMILY_OF_VERSION[via.version]) + via.packed)
 
 
-def _route(destination: Network, via: tuple[Address, ...]) -> bytes:
-    octets = _RTMSG.pack(
+def route(
+    destination: Network,
+    via: tuple[Address, ...],
+    metric: int = 0,
+    on_link: int = 0,
+    scope: int = SCOPE_UNIVERSE,
+) -> bytes:
+    """Header and attributes of a static route of the main table. metric: 0 is none.
+
+    on_link: index of the device on whose link the destination is, instead of next hops.
+    """
+    octets = RTMSG.pack(
         FAMILY_OF_VERSION[destination.version],
         destination.prefixlen,
         0,
         0,
         RT_TABLE_MAIN,
         RTPROT_STATIC,
-        SCOPE_UNIVERSE,
+        SCOPE_LINK if on_link else scope,
         RTN_UNICAST,
         0,
     )
     if destination.prefixlen:
         octets += attribute(RTA_DST, destination.network_address.packed)
+    if metric:
+        octets += u32(RTA_PRIORITY, metric)
+    if on_link:
+        return octets + u32(RTA_OIF, on_link)
     if len(via) == 1:
         return octets + _gateway(destination, via[0])
     hops = b""
@@ -277,15 +307,24 @@ def _route(destination: Network, via: tuple[Address, ...]) -> bytes:
     return octets + attribute(RTA_MULTIPATH, hops) if hops else octets
 
 
-def add_route(destination: Network, via: tuple[Address, ...], replace: bool = False) -> Request:
-    """A static route of the main table; several next hops share the flows evenly."""
+def add_route(
+    destination: Network,
+    via: tuple[Address, ...],
+    metric: int = 0,
+    replace: bool = False,
+    on_link: int = 0,
+) -> Request:
+    """A static route of the main table; several next hops share the flows evenly. metric: 0 is none.
+
+    on_link: index of the device on whose link the destination is, instead of next hops.
+    """
     flags = NLM_F_CREATE | (NLM_F_REPLACE if replace else NLM_F_EXCL)
-    return Request(RTM_NEWROUTE, flags, _route(destination, via))
+    return Request(RTM_NEWROUTE, flags, route(destination, via, metric, on_link))
 
 
-def delete_route(destination: Network) -> Request:
-    """Take a static route away with all its next hops."""
-    return Request(RTM_DELROUTE, 0, _route(destination, ()))
+def delete_route(destination: Network, metric: int = 0) -> Request:
+    """Take a static route away with all its next hops, whatever its scope."""
+    return Request(RTM_DELROUTE, 0, route(destination, (), metric, scope=SCOPE_NOWHERE))
 
 
 def get_link(name: str) -> Request:
@@ -305,9 +344,10 @@ def get_link_counted(index: int) -> Request:
     return Request(RTM_GETLINK, 0, _ifinfo(index))
 
 
-def dump_links() -> Request:
-    """Ask for all devices, without their counters."""
-    return Request(RTM_GETLINK, NLM_F_DUMP, _ifinfo() + u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS))
+def dump_links(counters: bool = False) -> Request:
+    """Ask for all devices; with their counters, which are most of the answer, only when asked."""
+    wanted = b"" if counters else u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)
+    return Request(RTM_GETLINK, NLM_F_DUMP, _ifinfo() + wanted)
 
 
 def dump_addresses() -> Request:
@@ -317,7 +357,7 @@ def dump_addresses() -> Request:
 
 def dump_static_routes(version: int) -> Request:
     """Ask for the static routes of the main table (the kernel filters: NETLINK_GET_STRICT_CHK)."""
-    header = _RTMSG.pack(FAMILY_OF_VERSION[version], 0, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC, 0, 0, 0)
+    header = RTMSG.pack(FAMILY_OF_VERSION[version], 0, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC, 0, 0, 0)
     return Request(RTM_GETROUTE, NLM_F_DUMP, header)
 
 

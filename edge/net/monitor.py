@@ -3,7 +3,8 @@
 A VRF in a namespace of its own sees its subinterface through a veth whose inner end stands beside the port.
 Such a pair knows nothing of the trunk; `CarrierMirror` takes the inner end down when the port loses carrier,
 which takes the carrier off the subinterface, and up again when it returns. So BIRD in the VRF learns of a
-cut trunk as it would from a real VLAN interface.
+cut trunk as it would from a real VLAN interface. So does a device
+with `AdminUp.follows`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from edge.errors import EdgeError
 from edge.net import messages as nl
 from edge.net.namespaces import inside
 from edge.net.netlink import RouteSocket, open_socket
-from edge.net.objects import Endpoint, SubinterfaceTags
+from edge.net.objects import AdminUp, Endpoint, SubinterfaceTags, followers
 from edge.net.snapshot import parse_link
 
 _RTNLGRP_LINK = 1
@@ -151,15 +152,14 @@ class CarrierMirror:
         self._ports: dict[Endpoint, Endpoint] = {}
         self._carrier: dict[Endpoint, bool] = {}
 
-    def follow(self, rules: Iterable[SubinterfaceTags]) -> list[tuple[Endpoint, bool]]:
+    def follow(self, rules: Iterable[SubinterfaceTags | AdminUp]) -> list[tuple[Endpoint, bool]]:
         """Mirror for these rules from now on; returns what was done at once for ports already seen."""
         known = set(self._ports)
         inner_ends: dict[Endpoint, list[Endpoint]] = defaultdict(list)
         self._ports = {}
-        for rule in rules:
-            if rule.inner is not None:
-                inner_ends[rule.port].append(rule.inner)
-                self._ports[rule.inner] = rule.port
+        for inner, port in followers(rules):
+            inner_ends[port].append(inner)
+            self._ports[inner] = port
         self._inner_ends = inner_ends
         return self._move(
             [

@@ -61,8 +61,19 @@ class RouteSocket:
     def __init__(self, netns_fd: int | None = None) -> None:
         """Open the socket. Raises OSError when the namespace cannot be entered."""
         with contextlib.nullcontext() if netns_fd is None else inside(netns_fd):
-            self._socket = open_socket()
+            opened = open_socket()
+        self._use(opened)
+
+    def _use(self, opened: socket.socket) -> None:
+        self._socket = opened
         self._sequence = 0
+
+    @classmethod
+    def over(cls, opened: socket.socket) -> RouteSocket:
+        """The same over a route netlink socket that somebody opened in a namespace; closes it at the end."""
+        made = cls.__new__(cls)
+        made._use(prepared(opened))
+        return made
 
     def __enter__(self) -> RouteSocket:
         return self
@@ -156,7 +167,13 @@ class RouteSocket:
 
 def open_socket(groups: Iterable[int] = ()) -> socket.socket:
     """A route netlink socket in the calling thread's namespace, subscribed to multicast `groups`."""
-    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
+    return prepared(
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE), groups
+    )
+
+
+def prepared(opened: socket.socket, groups: Iterable[int] = ()) -> socket.socket:
+    """A new route netlink socket with options set and bound; closed when that fails (OSError)."""
     try:
         opened.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
         opened.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)

@@ -7,7 +7,9 @@ other attributes). `TIERS` gives the order of creation; deletions run through it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from typing import Literal, Protocol
 
 from edge.model import Address, Interface, Network, Tag, TagStack
@@ -146,6 +148,55 @@ class VlanDevice:
 
     def __str__(self) -> str:
         return f"VLAN device {self.at} (0x{self.tpid:04x} {self.vid} on {self.lower})"
+
+
+MACSEC_OCTETS = 32
+"""What MACsec adds to a frame: SecTAG with SCI, and the check value (IEEE 802.1AE)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Macsec:
+    """A MACsec device on a port: it encrypts (GCM-AES-128) what leaves by it and drops what arrives clear.
+
+    It has no keys of its own making: until key agreement (MkaDaemon) has given it some, nothing passes.
+    """
+
+    at: Endpoint
+    lower: str
+    mtu: int
+    mac: str
+
+    @property
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
+        return ("macsec", str(self.at))
+
+    @property
+    def namespace(self) -> str:  # noqa: D102 - see KernelObject
+        return self.at.namespace
+
+    def __str__(self) -> str:
+        return f"MACsec {self.at} on {self.lower}"
+
+
+@dataclass(frozen=True, slots=True)
+class MkaDaemon:
+    """Key agreement (MKA, IEEE 802.1X) on a port, with pre-shared keys in hexadecimal digits."""
+
+    at: Endpoint
+    ckn: str
+    cak: str = field(repr=False)
+    priority: int
+
+    @property
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
+        return ("mka", str(self.at))
+
+    @property
+    def namespace(self) -> str:  # noqa: D102 - see KernelObject
+        return self.at.namespace
+
+    def __str__(self) -> str:
+        return f"MACsec key agreement on {self.at}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,9 +425,14 @@ class Impairment:
 
 @dataclass(frozen=True, slots=True)
 class AdminUp:
-    """A device is administratively up."""
+    """A device is administratively up.
+
+    follows: a device of the same namespace; while that has no carrier, this one is taken down, so that
+    whoever is behind it notices, and counts as up (edge.net.monitor.CarrierMirror).
+    """
 
     at: Endpoint
+    follows: str = ""
 
     @property
     def key(self) -> Key:  # noqa: D102 - see KernelObject
@@ -388,6 +444,16 @@ class AdminUp:
 
     def __str__(self) -> str:
         return f"{self.at} up"
+
+
+def followers(rules: Iterable[SubinterfaceTags | AdminUp]) -> Iterator[tuple[Endpoint, Endpoint]]:
+    """(device, port whose carrier it follows): inner ends of subinterfaces, and devices that say so."""
+    for rule in rules:
+        if isinstance(rule, AdminUp):
+            if rule.follows:
+                yield rule.at, Endpoint(rule.at.namespace, rule.follows)
+        elif rule.inner is not None:
+            yield rule.inner, rule.port
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,18 +477,46 @@ class DeviceAddress:
 
 @dataclass(frozen=True, slots=True)
 class KernelRoute:
-    """A static route (rtm_protocol static); several next hops make it multipath."""
+    """A static route (rtm_protocol static); several next hops make it multipath. metric: as of
+    edge.model.StaticRoute. device: without a next hop, the device on whose link the destination is.
+    """
 
     namespace: str
     destination: Network
-    via: tuple[Address, ...]
+    via: tuple[Address, ...] = ()
+    metric: int = 0
+    device: str = ""
 
     @property
     def key(self) -> Key:  # noqa: D102 - see KernelObject
-        return ("route", self.namespace, str(self.destination))
+        return ("route", self.namespace, self._where)
+
+    @property
+    def _where(self) -> str:
+        return f"{self.destination} metric {self.metric}" if self.metric else str(self.destination)
 
     def __str__(self) -> str:
-        return f"{self.namespace}: route {self.destination} via {', '.join(map(str, self.via))}"
+        where = f"via {', '.join(map(str, self.via))}" if self.via else f"on {self.device}"
+        return f"{self.namespace}: route {self._where} {where}"
+
+
+@dataclass(frozen=True, slots=True)
+class MplsRoute:
+    """A static route of labels (rtm_protocol static): `label` gives way to `out`, or to nothing (pop)."""
+
+    namespace: str
+    label: int
+    out: tuple[int, ...]
+    via: IPv4Address
+    device: str
+
+    @property
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
+        return ("mpls-route", self.namespace, str(self.label))
+
+    def __str__(self) -> str:
+        what = f"as {'/'.join(map(str, self.out))}" if self.out else "popped"
+        return f"{self.namespace}: label {self.label} {what} via {self.via} on {self.device}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,19 +556,41 @@ class BirdDaemon:
         return f"BIRD in {self.namespace}"
 
 
+@dataclass(frozen=True, slots=True)
+class OwnRouter:
+    """A user's own routing software (edge.own.kinds) with the user's configuration; a change starts it anew.
+
+    file: what the user calls the configuration, for messages about its lines.
+    """
+
+    namespace: str
+    kind: str
+    config: str = field(repr=False)
+    file: str
+
+    @property
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
+        return ("own-router", self.namespace)
+
+    def __str__(self) -> str:
+        return f"{self.kind} in {self.namespace} with {self.file}"
+
+
 TIERS: tuple[tuple[type, ...], ...] = (
     (Namespace,),
     (Sysctl,),
     (Veth, Bridge),
-    (Macvlan, VlanDevice),
+    (Macsec, Macvlan, VlanDevice),
     (BridgePort, RateLimit, Queues, Sysctl),
     (AdminUp,),
     (DeviceAddress,),
-    (KernelRoute,),
+    (KernelRoute, MplsRoute),
     (Marking,),
     (SubinterfaceTags, VirtualCircuit, Ruleset),
     (Impairment,),
+    (MkaDaemon,),
     (BirdDaemon,),
+    (OwnRouter,),
 )
 """Order of creation: an object needs nothing of a later tier.
 

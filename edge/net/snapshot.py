@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_int
 
 from edge.model import Address, Interface, Network
 from edge.net import messages as nl
-from edge.net import netem
+from edge.net import mpls, netem
 from edge.net.htb import FoundQueue, parse_queue
 
 
@@ -19,7 +19,8 @@ class Link:
     """A device as the kernel shows it.
 
     link: index of its peer or lower device (0 when it has none), in the namespace that `link_netnsid`
-    numbers, or in its own when that is None. vid, tpid and macvlan_mode are 0 on other kinds.
+    numbers, or in its own when that is None. vid, tpid, macvlan_mode and suite (MACsec) are 0 on other
+    kinds.
     """
 
     index: int
@@ -34,6 +35,7 @@ class Link:
     vid: int = 0
     tpid: int = 0
     macvlan_mode: int = 0
+    suite: int = 0
 
     @property
     def up(self) -> bool:
@@ -46,20 +48,26 @@ class Link:
         return bool(self.flags & nl.IFF_LOWER_UP)
 
 
+StaticRoute = tuple[Network, tuple[Address, ...], int, int]
+"""Destination, next hops, metric (0 is none); without next hops the index of the device on its link."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """One namespace at one moment. Addresses carry the index of their device.
 
+    routes: destination, next hops, and without any the index of the device on whose link it is, else 0.
     rates: (device index, bits per second, overhead in octets) of token buckets. queues: traffic classes'
     roots and the queues at their ends.
     """
 
     links: tuple[Link, ...]
     addresses: tuple[tuple[int, Interface], ...]
-    routes: tuple[tuple[Network, tuple[Address, ...]], ...]
+    routes: tuple[StaticRoute, ...]
     rates: tuple[tuple[int, int, int], ...] = ()
     queues: tuple[FoundQueue, ...] = ()
     netems: tuple[netem.FoundNetem, ...] = ()
+    labels: tuple[mpls.FoundLabel, ...] = ()
 
 
 _I32 = struct.Struct("=i")
@@ -77,7 +85,7 @@ def parse_link(payload: bytes) -> Link:
     found = nl.attributes(payload, 16)
     netnsid = found.get(nl.IFLA_LINK_NETNSID)
     kind = ""
-    vid = tpid = mode = 0
+    vid = tpid = mode = suite = 0
     if nl.IFLA_LINKINFO in found:
         info = nl.attributes(found[nl.IFLA_LINKINFO])
         kind = info.get(nl.IFLA_INFO_KIND, b"").rstrip(b"\0").decode()
@@ -87,6 +95,9 @@ def parse_link(payload: bytes) -> Link:
             tpid = int.from_bytes(data.get(nl.IFLA_VLAN_PROTOCOL, b""), "big")
         elif kind == "macvlan":
             mode = _u32(nl.attributes(info.get(nl.IFLA_INFO_DATA, b"")), nl.IFLA_MACVLAN_MODE)
+        elif kind == "macsec":
+            data = nl.attributes(info.get(nl.IFLA_INFO_DATA, b""))
+            suite = int.from_bytes(data.get(nl.IFLA_MACSEC_CIPHER_SUITE, b""), sys.byteorder)
     return Link(
         index=index,
         name=found.get(nl.IFLA_IFNAME, b"").rstrip(b"\0").decode(),
@@ -100,6 +111,7 @@ def parse_link(payload: bytes) -> Link:
         vid=vid,
         tpid=tpid,
         macvlan_mode=mode,
+        suite=suite,
     )
 
 
@@ -132,8 +144,8 @@ def _gateway(attributes: dict[int, bytes]) -> Address | None:
     return None
 
 
-def parse_route(payload: bytes) -> tuple[Network, tuple[Address, ...]] | None:
-    """(destination, next hops) of a static unicast route of the main table; None for any other."""
+def parse_route(payload: bytes) -> StaticRoute | None:
+    """A static unicast route of the main table; None for any other."""
     family, prefix, _, _, table, protocol, _, kind, flags = struct.unpack_from("=BBBBBBBBI", payload)
     if (table, protocol, kind) != (nl.RT_TABLE_MAIN, nl.RTPROT_STATIC, nl.RTN_UNICAST):
         return None
@@ -144,11 +156,15 @@ def parse_route(payload: bytes) -> tuple[Network, tuple[Address, ...]] | None:
     if nl.RTA_MULTIPATH in found:
         gateways = _multipath(found[nl.RTA_MULTIPATH])
     via = tuple(gateway for gateway in gateways if gateway is not None)
-    if not via:
+    on_link = 0 if via else _u32(found, nl.RTA_OIF)
+    if not via and not on_link:
         return None
+    metric = _u32(found, nl.RTA_PRIORITY)
     if family == nl.FAMILY_OF_VERSION[4]:
-        return IPv4Network((found.get(nl.RTA_DST, bytes(4)), prefix)), via
-    return IPv6Network((found.get(nl.RTA_DST, bytes(16)), prefix)), via
+        return IPv4Network((found.get(nl.RTA_DST, bytes(4)), prefix)), via, metric, on_link
+    # What is asked for without a metric gets this one in IPv6 (IP6_RT_PRIO_USER).
+    metric = 0 if metric == nl.IPV6_METRIC else metric
+    return IPv6Network((found.get(nl.RTA_DST, bytes(16)), prefix)), via, metric, on_link
 
 
 def _multipath(data: bytes) -> list[Address | None]:
@@ -168,6 +184,7 @@ def take(
     addresses: list[nl.Message],
     routes: list[nl.Message],
     queues: Sequence[nl.Message] = (),
+    labels: Sequence[nl.Message] = (),
 ) -> Snapshot:
     """A Snapshot from the messages of its dumps."""
     at = (parse_address(message.payload) for message in addresses)
@@ -175,6 +192,7 @@ def take(
     disciplines = (parse_queue(message.payload) for message in queues)
     netems = (netem.parse(message.payload) for message in queues)
     static = (parse_route(message.payload) for message in routes)
+    switched = (mpls.parse_route(message.payload) for message in labels)
     return Snapshot(
         links=tuple(parse_link(message.payload) for message in links),
         addresses=tuple(item for item in at if item is not None),
@@ -182,4 +200,5 @@ def take(
         rates=tuple(item for item in rates if item is not None),
         queues=tuple(item for item in disciplines if item is not None),
         netems=tuple(item for item in netems if item is not None),
+        labels=tuple(item for item in switched if item is not None),
     )

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from edge.fastpath.layout import BURST_OCTETS_MIN, NANOBITS_PER_BIT, Rate
 from edge.net import messages as nl
+from edge.net import mpls
 from edge.net.objects import (
     AdminUp,
     Bridge,
@@ -21,16 +22,19 @@ from edge.net.objects import (
     Endpoint,
     KernelObject,
     KernelRoute,
+    Macsec,
     Macvlan,
+    MplsRoute,
     RateLimit,
     Veth,
     VlanDevice,
 )
 
-Device = Veth | Bridge | Macvlan | VlanDevice
-LinkState = Device | BridgePort | RateLimit | AdminUp | DeviceAddress | KernelRoute
+Device = Veth | Bridge | Macsec | Macvlan | VlanDevice
+LinkState = Device | BridgePort | RateLimit | AdminUp | DeviceAddress | KernelRoute | MplsRoute
 
-LINK_STATE = (Veth, Bridge, Macvlan, VlanDevice, BridgePort, RateLimit, AdminUp, DeviceAddress, KernelRoute)
+_DEVICES = (Veth, Bridge, Macsec, Macvlan, VlanDevice)
+LINK_STATE = (*_DEVICES, BridgePort, RateLimit, AdminUp, DeviceAddress, KernelRoute, MplsRoute)
 """The types of LinkState."""
 
 GONE = frozenset((errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENXIO))
@@ -65,7 +69,7 @@ def devices_of(subject: KernelObject) -> tuple[Endpoint, ...]:
     """The devices that come into being with an object."""
     if isinstance(subject, Veth):
         return (subject.a, subject.b)
-    if isinstance(subject, Bridge | Macvlan | VlanDevice):
+    if isinstance(subject, Bridge | Macsec | Macvlan | VlanDevice):
         return (subject.at,)
     return ()
 
@@ -74,7 +78,7 @@ def lower_of(subject: KernelObject) -> Endpoint | None:
     """The device that must be there before `subject` can be made on it."""
     if isinstance(subject, VlanDevice):
         return subject.lower
-    return Endpoint(subject.at.namespace, subject.lower) if isinstance(subject, Macvlan) else None
+    return Endpoint(subject.at.namespace, subject.lower) if isinstance(subject, Macsec | Macvlan) else None
 
 
 def must_be_remade(change: Change) -> bool:
@@ -86,6 +90,8 @@ def must_be_remade(change: Change) -> bool:
     before, after = change.before, change.after
     if isinstance(before, VlanDevice) and isinstance(after, VlanDevice):
         return (before.lower, before.vid, before.tpid) != (after.lower, after.vid, after.tpid)
+    if isinstance(before, Macsec) and isinstance(after, Macsec):
+        return (before.lower, before.mac) != (after.lower, after.mac)
     if isinstance(before, Macvlan) and isinstance(after, Macvlan):
         return before.lower != after.lower
     return False
@@ -93,10 +99,12 @@ def must_be_remade(change: Change) -> bool:
 
 def create(subject: LinkState, indexes: Indexes) -> list[Step]:
     """The requests that bring `subject` about. Raises MissingError."""
-    if isinstance(subject, Veth | Bridge | Macvlan | VlanDevice):
+    if isinstance(subject, Veth | Bridge | Macsec | Macvlan | VlanDevice):
         return _create_device(subject, indexes)
     if isinstance(subject, KernelRoute):
-        return [Step(subject.namespace, nl.add_route(subject.destination, subject.via))]
+        return [Step(subject.namespace, _add_route(subject, indexes))]
+    if isinstance(subject, MplsRoute):
+        return [_mpls(subject, indexes, replace=False)]
     index = indexes.index(subject.at)
     if isinstance(subject, BridgePort):
         bridge = indexes.index(Endpoint(subject.namespace, subject.bridge))
@@ -106,6 +114,16 @@ def create(subject: LinkState, indexes: Indexes) -> list[Step]:
     if isinstance(subject, AdminUp):
         return [Step(subject.namespace, nl.set_up(index, True))]
     return [Step(subject.namespace, nl.add_address(index, subject.address))]
+
+
+def _mpls(route: MplsRoute, indexes: Indexes, replace: bool) -> Step:
+    index = indexes.index(Endpoint(route.namespace, route.device))
+    return Step(route.namespace, mpls.add_route(route.label, route.out, route.via, index, replace))
+
+
+def _add_route(route: KernelRoute, indexes: Indexes, replace: bool = False) -> nl.Request:
+    on_link = indexes.index(Endpoint(route.namespace, route.device)) if route.device else 0
+    return nl.add_route(route.destination, route.via, route.metric, replace, on_link)
 
 
 def _token_bucket(index: int, limit: RateLimit) -> nl.Request:
@@ -131,6 +149,10 @@ def _create_device(subject: Device, indexes: Indexes) -> list[Step]:
             Step(subject.namespace, nl.new_bridge(born)),
             Step(subject.namespace, nl.set_mtu(index, subject.mtu)),
         ]
+    if isinstance(subject, Macsec):
+        lower = indexes.index(Endpoint(subject.namespace, subject.lower))
+        device = nl.DeviceSpec(subject.at.device, indexes.allocate(subject.at), subject.mtu, subject.mac)
+        return [Step(subject.namespace, nl.new_macsec(device, lower))]
     if isinstance(subject, Macvlan):
         lower = indexes.index(Endpoint(subject.namespace, subject.lower))
         device = nl.DeviceSpec(subject.at.device, indexes.allocate(subject.at), subject.mtu, subject.mac)
@@ -150,10 +172,13 @@ def change(before: LinkState, after: LinkState, indexes: Indexes) -> list[Step]:
         return [
             step for at, old, new in ends for step in _reshape(at, before.mtu, after.mtu, old, new, indexes)
         ]
-    if isinstance(after, Bridge | Macvlan | VlanDevice) and isinstance(before, Bridge | Macvlan | VlanDevice):
+    kinds = Bridge | Macsec | Macvlan | VlanDevice
+    if isinstance(after, kinds) and isinstance(before, kinds):
         return _reshape(after.at, before.mtu, after.mtu, before.mac, after.mac, indexes)
     if isinstance(after, KernelRoute):
-        return [Step(after.namespace, nl.add_route(after.destination, after.via, replace=True))]
+        return [Step(after.namespace, _add_route(after, indexes, replace=True))]
+    if isinstance(after, MplsRoute):
+        return [_mpls(after, indexes, replace=True)]
     return create(after, indexes)
 
 
@@ -173,11 +198,13 @@ def delete(subject: LinkState, indexes: Indexes) -> list[Step]:
     Of a veth one end is enough, and the other end's namespace may have lost its name already.
     """
     if isinstance(subject, KernelRoute):
-        return [Step(subject.namespace, nl.delete_route(subject.destination))]
+        return [Step(subject.namespace, nl.delete_route(subject.destination, subject.metric))]
+    if isinstance(subject, MplsRoute):
+        return [Step(subject.namespace, mpls.delete_route(subject.label))]
     if isinstance(subject, Veth):
         at = subject.a if indexes.exists(subject.a) else subject.b
         return [Step(at.namespace, nl.delete_device(indexes.index(at)))]
-    if isinstance(subject, Bridge | Macvlan | VlanDevice):
+    if isinstance(subject, Bridge | Macsec | Macvlan | VlanDevice):
         return [Step(subject.at.namespace, nl.delete_device(indexes.index(subject.at)))]
     index = indexes.index(subject.at)
     if isinstance(subject, BridgePort):

@@ -21,8 +21,9 @@ from edge.fastpath import clsact
 from edge.fastpath.attach import HookKind
 from edge.fastpath.tagplane import TagPlane
 from edge.net import messages as nl
-from edge.net import namespaces
+from edge.net import mpls_support, namespaces
 from edge.net.capabilities import Capabilities, Capability, found_program, probe, program_version, rights
+from edge.net.macsec import probe_macsec
 from edge.net.namespaces import inside, scratch_namespace
 from edge.net.netlink import RouteSocket
 
@@ -57,8 +58,12 @@ _QUEUES: tuple[tuple[str, str, Callable[[int], nl.Request]], ...] = (
 _DSCP_NFT = "table inet probe { chain c { type filter hook postrouting priority mangle; ip dscp set ef; }; }"
 _DSCP_XTABLES = "*mangle\n-A POSTROUTING -j DSCP --set-dscp 46\nCOMMIT\n"
 
-PROGRAMS = (("tshark", "tshark", "reads captures"), ("tcpdump", "tcpdump", "reads captures"))
-"""Programs that a lab does without: name, package, what for."""
+PROGRAMS = (
+    ("tshark", "tshark", "reads captures", "--version"),
+    ("tcpdump", "tcpdump", "reads captures", "--version"),
+    ("vtysh", "frr", "FRR, as a site's own router", "--help"),
+)
+"""Programs that a lab does without: name, package, what for, and what makes them tell their version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,19 +138,20 @@ def _findings(found: Capabilities) -> Iterator[Finding]:
         yield Finding("tags", _tag_hook("tcx", "Linux 6.6 or later; clsact is as good"))
         yield Finding("tags", _tag_hook("clsact", _MODULES.format("sch_ingress cls_bpf")))
     yield from (Finding("links", item) for item in links())
+    yield Finding("links", mpls_support.probe())
     yield from (Finding("queues", item) for item in queues())
     yield Finding("packet rules", found.nft, needed=True)
     yield Finding("packet rules", dscp(found))
     for item in (found.bird, found.ip, found.nsenter):
         yield Finding("programs", program_version(item.name) if item.ok else item, needed=True)
-    for name, package, use in PROGRAMS:
-        item = program_version(name, package)
+    for name, package, use, option in PROGRAMS:
+        item = program_version(name, package, option)
         detail = item.detail if item.ok else f"{item.detail} ({use})"
         yield Finding("programs", Capability(item.name, item.ok, detail, item.remedy))
 
 
 def links() -> list[Capability]:
-    """Veth pairs, bridges, macvlan devices, and packet sockets on one of them."""
+    """Veth pairs, bridges, macvlan devices, packet sockets on one of them; MACsec."""
     mac = "02:00:00:00:00:0%d"
     end, other, bridge, vlan = (nl.DeviceSpec(f"probe{n}", 10 + n, 1500, mac % n) for n in range(4))
     requests = {
@@ -157,7 +163,7 @@ def links() -> list[Capability]:
         _told(f"{name} devices", "can be made", refused, name)
         for name, refused in zip(requests, _transact(requests.values()), strict=True)
     ]
-    return [*tried, packet_sockets()]
+    return [*tried, packet_sockets(), probe_macsec()]
 
 
 def queues() -> list[Capability]:

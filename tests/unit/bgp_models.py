@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Address, ip_address, ip_interface, ip_network
+from typing import Any
 
 from edge.model import (
     Bfd,
     ExportPolicy,
     ImportPolicy,
+    LabelPath,
     Originate,
     PlainInterface,
     PrefixLimit,
@@ -247,6 +249,101 @@ def _core() -> Vrf:
     )
 
 
+def _msee_reach() -> Vrf:
+    """An MSEE joined to another circuit's, with two networks that hear of each other, and a marked route."""
+    base = _msee_private()
+    customer, network = base.sessions[0], ip_network("10.60.0.0/16")
+    session = {"local_asn": 12076, "next_hop_self": True}
+    return replace(
+        base,
+        sessions=(
+            replace(
+                customer,
+                exports=replace(customer.exports, groups=("gateway", "reach"), keep_private=("reach",)),
+            ),
+            Session(
+                name="far",
+                group="reach",
+                interface="far.gr",
+                local=ip_address("172.31.0.1"),
+                neighbor=ip_address("172.31.0.2"),
+                peer_asn=12076,
+                exports=ExportPolicy(originated=False, groups=("customer",)),
+                enabled=False,
+                **session,
+            ),
+            Session(
+                name="hub",
+                group="gateway",
+                interface="hub",
+                local=ip_address("10.50.255.228"),
+                neighbor=ip_address("10.50.255.236"),
+                peer_asn=65515,
+                exports=ExportPolicy(
+                    originated=False,
+                    groups=("customer", "gateway"),
+                    within=(("gateway", (network,)),),
+                    attach=((12076, 20001), (12076, 50002)),
+                    attach_to=(network,),
+                ),
+                allow_own_as=True,
+                **session,
+            ),
+        ),
+    )
+
+
+def _vpn(name: str, local: str, neighbor: str, **other: Any) -> Session:
+    return Session(
+        name=name,
+        group="vpn",
+        interface="core",
+        local=ip_address(local),
+        neighbor=ip_address(neighbor),
+        local_asn=64496,
+        peer_asn=64496,
+        exports=ExportPolicy(originated=False, groups=("access",)),
+        bfd=Bfd(),
+        next_hop_self=True,
+        **other,
+    )
+
+
+def _pe_labels() -> Vrf:
+    """A customer's VRF on a PE in a core of labels."""
+    return Vrf(
+        name="wan.vpn",
+        namespace="pe-berlin.wan",
+        router_id=IPv4Address("10.255.5.1"),
+        interfaces=(
+            PlainInterface("core", (ip_interface("100.64.0.1/31"), ip_interface("fd64:100::1/127"))),
+        ),
+        sessions=(
+            _vpn("pe_rome", "100.64.0.1", "100.64.0.3", multihop=True),
+            _vpn("pe_rome_v6", "fd64:100::1", "fd64:100::3", multihop=True),
+        ),
+        paths=(
+            LabelPath(ip_network("100.64.0.3/32"), (17001, 23001), ip_address("100.64.0.0")),
+            LabelPath(ip_network("fd64:100::3/128"), (17001, 23001), ip_address("fd64:100::")),
+        ),
+    )
+
+
+def _p_reflector() -> Vrf:
+    """A customer's VRF on a P router in a core of VRFs."""
+    return Vrf(
+        name="wan.vpn",
+        namespace="colt-p1.wan",
+        router_id=IPv4Address("10.255.5.2"),
+        interfaces=(PlainInterface("core", (ip_interface("100.64.0.5/31"),)),),
+        sessions=(
+            _vpn("pe_rome", "100.64.0.5", "100.64.0.4", client=True),
+            _vpn("colt_p2", "100.64.0.5", "100.64.0.4", imports=ImportPolicy(local_pref=90)),
+        ),
+        ecmp_paths=1,
+    )
+
+
 def vrfs() -> dict[str, Vrf]:
     """Name of the golden file -> the VRF it belongs to."""
     return {
@@ -255,5 +352,8 @@ def vrfs() -> dict[str, Vrf]:
         "msee-microsoft": _msee_microsoft(),
         "gateway": _gateway(),
         "core": _core(),
+        "msee-reach": _msee_reach(),
+        "pe-labels": _pe_labels(),
+        "p-reflector": _p_reflector(),
         "empty": Vrf(name="empty", namespace="empty", router_id=IPv4Address("10.255.4.1")),
     }

@@ -213,10 +213,24 @@ def test_a_route_is_encoded_as_pyroute2_does(destination: str, via: str) -> None
         ("::/0", ("fd00::2", "fd00::3")),
     ],
 )
-def test_a_route_reads_back_as_it_was_written(destination: str, via: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("metric", [0, 77])
+def test_a_route_reads_back_as_it_was_written(destination: str, via: tuple[str, ...], metric: int) -> None:
     network, hops = ip_network(destination), tuple(map(ip_address, via))
-    (message,) = nl.messages(nl.add_route(network, hops).encode(1))
-    assert snapshot.parse_route(message.payload) == (network, hops)
+    (message,) = nl.messages(nl.add_route(network, hops, metric).encode(1))
+    assert snapshot.parse_route(message.payload) == (network, hops, metric, 0)
+
+
+def test_the_metric_that_the_kernel_gives_an_ipv6_route_is_none_that_was_asked_for() -> None:
+    network, via = ip_network("fd09::/16"), (ip_address("fd00::2"),)
+    (message,) = nl.messages(nl.add_route(network, via, nl.IPV6_METRIC).encode(1))
+    assert snapshot.parse_route(message.payload) == (network, via, 0, 0)
+
+
+@pytest.mark.parametrize("destination", ["10.50.1.4/32", "fd00:50::4/128"])
+def test_a_route_on_a_devices_link_reads_back_as_it_was_written(destination: str) -> None:
+    network = ip_network(destination)
+    (message,) = nl.messages(nl.add_route(network, (), on_link=1000).encode(1))
+    assert snapshot.parse_route(message.payload) == (network, (), 0, 1000)
 
 
 def test_a_device_reads_back_as_it_was_written() -> None:

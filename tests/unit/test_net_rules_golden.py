@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from edge.model import PlainInterface, SourceFilter, SourceNat, Subinterface, Tag, Vrf
+from edge.model import (
+    NoFragments,
+    PlainInterface,
+    PublishedPort,
+    RateCap,
+    SourceFilter,
+    SourceNat,
+    StatefulFilter,
+    Subinterface,
+    Tag,
+    Vrf,
+)
 from edge.net.rules import source_filter, source_nat, vrf_rules, vrf_xtables
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "rules"
@@ -48,6 +59,8 @@ MSEE = Vrf(
         ),
     ),
 )
+GATEWAY = Vrf("hub-gw0", "hub-gw0", IPv4Address("10.255.0.4"), no_fragments=NoFragments(1400))
+SILENT = Vrf("hub-gw1", "hub-gw1", IPv4Address("10.255.0.5"), no_fragments=NoFragments(1400, tell=False))
 BOTH = Vrf(
     "both",
     "both",
@@ -56,12 +69,28 @@ BOTH = Vrf(
     nat=(SourceNat("wan", (LAN,), IPv4Network("203.0.113.9/32")),),
     source_filters=(SourceFilter("wan", ()), SourceFilter("other", (LAN,))),
 )
+FLOWS = Vrf(
+    "flows",
+    "flows",
+    IPv4Address("10.255.0.4"),
+    nat=(SourceNat("wan", (LAN,), IPv4Address("192.0.2.7")),),
+    published=(
+        PublishedPort("wan", IPv4Address("192.0.2.7"), "tcp", 25, IPv4Address("10.1.0.20")),
+        PublishedPort(
+            "wan", IPv4Address("192.0.2.7"), "udp", 443, IPv4Address("10.1.0.21"), IPv4Address("10.1.0.3")
+        ),
+    ),
+    firewalls=(StatefulFilter("wan"), StatefulFilter("ams1.200")),
+    rate_caps=(RateCap("far.gr", 50_000_000), RateCap("near.gr", 1_000_000)),
+)
+
+RULED = {"ce": CE, "msee": MSEE, "both": BOTH, "flows": FLOWS, "gateway": GATEWAY, "silent": SILENT}
 
 
-@pytest.mark.parametrize("name", ["ce", "msee", "both"])
+@pytest.mark.parametrize("name", RULED)
 @pytest.mark.parametrize(("render", "form"), [(vrf_rules, "nft"), (vrf_xtables, "rules")])
 def test_rules_are_as_in_the_golden_file(name: str, render: Callable[[Vrf], str], form: str) -> None:
-    text = render({"ce": CE, "msee": MSEE, "both": BOTH}[name])
+    text = render(RULED[name])
     golden = GOLDEN / f"{name}.{form}"
     if os.environ.get("EDGELAB_UPDATE_GOLDEN"):
         golden.write_text(text, encoding="utf-8")
