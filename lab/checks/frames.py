@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from edge.bgp.policy import protocol_name
 from edge.model import Address
 from lab.access import LabAccess
 from lab.capture import FrameSource
@@ -25,6 +24,7 @@ from lab.lookup import other_end, sessions_of
 from lab.model import FrameCheck, LabModel, PeeringEnd
 from lab.places import resolve_where
 from lab.probe import ping
+from lab.routing import refresh
 
 SNAPLEN = 256
 STIMULUS_EVERY_S = 0.5
@@ -114,11 +114,10 @@ def stimulate(access: LabAccess, check: FrameCheck, stimulus: Stimulus) -> None:
 
 def _refresh_routes(access: LabAccess, stimulus: Stimulus) -> None:
     """Send our routes again and ask the neighbour for its own (RFC 2918); the session is not disturbed."""
-    bird = access.bird(stimulus.end.namespace)
+    spaces = (vrf for router in access.model.routers for vrf in router.vrfs)
+    vrf = next(vrf for vrf in spaces if vrf.namespace == stimulus.end.namespace)
     for item in sessions_of(access.model, stimulus.end):
-        name = protocol_name(item.session)
-        if any(state.established for state in bird.protocols(name)):
-            bird.command(f"reload {name}")
+        refresh(access, vrf, item.session)
 
 
 def _ask_arp(access: LabAccess, stimulus: Stimulus, neighbor: IPv4Address) -> None:

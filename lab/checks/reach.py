@@ -45,7 +45,7 @@ def look_at_path(access: LabAccess, check: PathCheck, seconds: float) -> Verdict
         port=check.port,
         deadline_s=min(TRACE_S, max(seconds, 0.1)),
     )
-    return judge_path(check, path, explain_path(access.model, path))
+    return judge_path(check, path, explain_path(access.model, path, namespace))
 
 
 def judge_path(check: PathCheck, path: Path, names: tuple[HopName, ...]) -> Verdict:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from lab.model import Check, FrameCheck, PathCheck, PingCheck, SessionsCheck
+from lab.model import Check, FrameCheck, HttpsCheck, NameCheck, PathCheck, PingCheck, SessionsCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,15 @@ def title(check: Check) -> str:
     if isinstance(check, FrameCheck):
         tags = "/".join(map(str, check.tags)) or "untagged"
         return f"frame {check.link} {tags} {check.protocol}"
+    if isinstance(check, NameCheck):
+        text = f"name {check.source} -> {check.name}{_family(check.family)}"
+        text += "" if check.present else " absent"
+        return f"{text} via {check.via}" if check.via else text
+    if isinstance(check, HttpsCheck):
+        text = f"https {check.source} -> {check.host}{_family(check.family)}"
+        text += f" via {check.via}" if check.via else ""
+        text += f"/{check.peering}" if check.peering else ""
+        return f"{text} not revoked" if check.revocation else text
     text = f"route {check.node} {check.prefix}"
     if not check.present:
         return f"{text} absent"

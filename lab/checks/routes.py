@@ -6,10 +6,12 @@ from typing import Any
 
 from edge.bgp.state import RouteInfo
 from edge.errors import UsageError
+from edge.model import Vrf
 from lab.access import LabAccess
 from lab.checks.result import Verdict
 from lab.lookup import suggestion
 from lab.model import LabModel, RouteCheck
+from lab.routing import best_routes
 
 
 def look_at_route(access: LabAccess, check: RouteCheck, seconds: float) -> Verdict:
@@ -18,15 +20,15 @@ def look_at_route(access: LabAccess, check: RouteCheck, seconds: float) -> Verdi
     Raises UsageError for an unknown node, DaemonError or DeadlineError when a BIRD does not answer.
     """
     routes: list[RouteInfo] = []
-    for namespace in routing_domains(access.model, check.node):
-        routes += [route for route in access.bird(namespace).routes(check.prefix) if route.best]
+    for vrf in routing_domains(access.model, check.node):
+        routes += best_routes(access, vrf, check.prefix)
     return judge_route(check, routes)
 
 
-def routing_domains(model: LabModel, node: str) -> list[str]:
-    """The namespaces of a node (or the one of that name) that run BIRD. Raises UsageError."""
+def routing_domains(model: LabModel, node: str) -> list[Vrf]:
+    """The domains of a node (or the one of that name) that speak BGP. Raises UsageError."""
     domains = [
-        vrf.namespace
+        vrf
         for router in model.routers
         for vrf in router.vrfs
         if vrf.sessions and node in (router.name, vrf.namespace)

@@ -11,12 +11,23 @@ from edge.errors import EdgeError, UsageError
 from lab.access import LabAccess, SharedAccess
 from lab.checks.dscp import look_at_dscp
 from lab.checks.frames import look_for_frame
+from lab.checks.https import look_at_https
+from lab.checks.names import look_at_name
 from lab.checks.reach import look_at_path, look_at_ping
 from lab.checks.result import CheckResult, Observer, Verdict
 from lab.checks.routes import look_at_route
 from lab.checks.sessions import look_at_sessions
 from lab.checks.watch import ChangeWatch
-from lab.model import Check, FrameCheck, PathCheck, PingCheck, RouteCheck, SessionsCheck
+from lab.model import (
+    Check,
+    FrameCheck,
+    HttpsCheck,
+    NameCheck,
+    PathCheck,
+    PingCheck,
+    RouteCheck,
+    SessionsCheck,
+)
 
 WORKERS = 16
 """Checks at the same time: they mostly wait, and those that fail hold their place to the end."""
@@ -74,6 +85,8 @@ def run_checks(
 def _is_negative(check: Check) -> bool:
     if isinstance(check, RouteCheck):
         return not check.present
+    if isinstance(check, NameCheck):
+        return not check.present
     return isinstance(check, SessionsCheck) and check.state == "down"
 
 
@@ -116,4 +129,8 @@ def _look(access: LabAccess, watch: ChangeWatch, check: Check) -> Look:
         return partial(look_at_sessions, access, check)
     if isinstance(check, FrameCheck):
         return partial(look_for_frame, access, check, lambda: watch.cancelled)
+    if isinstance(check, NameCheck):
+        return partial(look_at_name, access, check)
+    if isinstance(check, HttpsCheck):
+        return partial(look_at_https, access, check)
     return partial(look_at_route, access, check)
