@@ -15,6 +15,7 @@ from lab.model import LabModel
 
 if TYPE_CHECKING:
     from edge.bgp.control import ControlSocket
+    from edge.own.kinds import Control
 
 Socket: TypeAlias = socket.socket
 """A name for the class that the methods called `socket` do not hide."""
@@ -39,10 +40,18 @@ class LabAccess(Protocol):
         """A client of the BIRD that runs in `namespace`. Raises EdgeError when it cannot be made."""
         ...
 
+    def own_router(self, namespace: str, kind: str, /) -> Control:
+        """A reader of the user's own router in `namespace`. Raises UsageError for an unknown kind."""
+
+    def authority(self) -> str:
+        """The certificate (PEM) of the lab's own authority. Raises EdgeError when the lab has no names."""
+        ...
+
     def status(self) -> dict[str, Any]:
         """What the supervisor knows, as plain JSON data.
 
-        realisation {name, reason}; started (Unix time, seconds); daemons {namespace: {pid, restarts}};
+        realisation {name, reason}; started (Unix time, seconds); daemons {namespace:
+        {software, pid, pids, restarts}};
         links {"namespace:device": {up, carrier}}; tag_counters (the tag plane's to_json);
         md5_failures {namespace: count}; nft_counters {namespace: {name: [packets, bytes]}};
         marking and lacks (lab.marks.QosSupport); queues: a list of edge.net.queues.ClassCounters;
@@ -73,6 +82,15 @@ class SharedAccess:
         """See LabAccess. Each call is a client of its own, so threads do not share one."""
         with self._turn:
             return self._access.bird(namespace)
+
+    def own_router(self, namespace: str, kind: str, /) -> Control:
+        """See LabAccess. Each call is a reader of its own, so threads do not share one."""
+        with self._turn:
+            return self._access.own_router(namespace, kind)
+
+    def authority(self) -> str:
+        """See LabAccess."""
+        return self._access.authority()
 
     def status(self) -> dict[str, Any]:
         """See LabAccess."""

@@ -13,14 +13,17 @@ import click
 
 from edge import __version__
 from edge.program import run
+from lab.groups import GROUPS
 
 _VERBS = {
     "deploy": ("life", "Bring a lab up, or change a running one into its topology."),
     "destroy": ("life", "Take a lab away. Nothing of it is left."),
     "list": ("life", "Labs that run."),
     "inspect": ("show", "Nodes, links, tags and sessions of a lab, as they are now."),
+    "show": ("show", "What is ordered, and what Azure shows of it: ARP, routes, metrics..."),
     "classes": ("classes", "Counters of queues, policers and markings, by class and rule."),
     "events": ("show", "What happens in a lab, as it happens."),
+    "graph": ("graph", "A picture of a lab: SVG, HTML, Mermaid or Graphviz."),
     "check": ("prove", "Prove what the topology says; exit 1 when something does not hold."),
     "capture": ("prove", "Frames on a link or a node, as pcapng."),
     "exec": ("enter", "Run a program in a node."),
@@ -29,6 +32,9 @@ _VERBS = {
     "schema": ("files", "The JSON Schema of topology files, for editors."),
 }
 
+_SERVICE = {name: ("service", words) for name, words in GROUPS.items()}
+"""Groups of verbs that speak to the service of a running lab."""
+
 EPILOG = """\b
 Examples:
   edgelab deploy -t contoso.edge.yml     bring it up
@@ -36,11 +42,13 @@ Examples:
   edgelab inspect                        look at it
   edgelab exec ce1 -- ip -br address     run something in a node
   edgelab capture ams-primary -w - | wireshark -k -i -
+  edgelab peering disable ams private    change what is ordered
   edgelab destroy                        take it away
 
 \b
-Exit codes: 0 done, 1 a check failed, 2 the command line or the file is wrong,
-3 the machine lacks something, 4 it ran and failed (what was made is undone).
+Exit codes: 0 done, 1 a check failed or the service refused (nothing has changed),
+2 the command line or the file is wrong, 3 the machine lacks something,
+4 it ran and failed (what was made is undone).
 
 \b
 Shell completion: eval "$(_EDGELAB_COMPLETE=bash_source edgelab)"  (zsh_source, fish_source)
@@ -52,13 +60,14 @@ class LazyVerbs(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The verbs in the order of a lab's life."""
-        return list(_VERBS)
+        return [*_VERBS, *_SERVICE]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The verb's command, or None when there is no such verb."""
-        if cmd_name not in _VERBS:
+        found = _VERBS.get(cmd_name) or _SERVICE.get(cmd_name)
+        if found is None:
             return None
-        module = importlib.import_module(f"lab.commands.{_VERBS[cmd_name][0]}")
+        module = importlib.import_module(f"lab.commands.{found[0]}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
 
@@ -66,6 +75,8 @@ class LazyVerbs(click.Group):
         """The list of verbs, without importing any."""
         with formatter.section("Verbs"):
             formatter.write_dl([(name, words) for name, (_, words) in _VERBS.items()])
+        with formatter.section("The ExpressRoute service of a running lab"):
+            formatter.write_dl([(name, words) for name, (_, words) in _SERVICE.items()])
 
 
 @click.command(

@@ -11,17 +11,23 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.bgp.control import ControlSocket
 from edge.bgp.process import control_path
 from edge.errors import DeadlineError, EdgeError, UsageError
 from lab.model import LabModel
+from lab.names.certificates import CA_CERTIFICATE
 from lab.protocol import PROTOCOL_VERSION, Channel, ClosedError, error_from_json
 from lab.state import RECHECK_S, RunDirectory
 
+if TYPE_CHECKING:
+    from edge.own.kinds import Control
+
 ANSWER_DEADLINE_S = 30.0
 STOP_DEADLINE_S = 10.0
+KILLED_DEADLINE_S = 120.0
+"""After SIGKILL only the kernel is at work: it lets go of a lab's programs one by one, some 10 ms each."""
 LAST_WORDS_LINES = 8
 
 
@@ -135,9 +141,12 @@ class Client:
                 )
             if hello.get("document") is None:
                 raise UsageError(f"lab {self.directory.name} is still being deployed")
+            from lab.service.codec import decode_state
             from lab.topology import derive
 
-            self._model = derive(hello["document"])
+            self._model = derive(
+                hello["document"], decode_state(hello["state"], f"lab {self.directory.name}")
+            )
         return self._model
 
     def socket(self, namespace: str, family: int, kind: int, proto: int) -> socket.socket:
@@ -151,6 +160,20 @@ class Client:
     def bird(self, namespace: str) -> ControlSocket:
         """BIRD's control socket in that namespace."""
         return ControlSocket(control_path(self.directory.bird, namespace))
+
+    def own_router(self, namespace: str, kind: str) -> Control:
+        """A reader of the user's own router in that namespace."""
+        from edge.own.kinds import kind as kind_of
+
+        return kind_of(kind).control(self.directory.own_routers, namespace)
+
+    def authority(self) -> str:
+        """The certificate of the lab's own authority; the file is ours, as the lab is."""
+        try:
+            return (self.directory.names / CA_CERTIFICATE).read_text(encoding="ascii")
+        except OSError as error:
+            words = f"lab {self.directory.name} has no certificate authority ({error.strerror})"
+            raise EdgeError(words) from error
 
     def status(self) -> dict[str, Any]:
         """What only the supervisor can read; see lab.access."""
@@ -194,8 +217,11 @@ class Client:
                 self.request("stop", deadline_s=STOP_DEADLINE_S)
             if not process_ended(pidfd, STOP_DEADLINE_S):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                if not process_ended(pidfd, STOP_DEADLINE_S):
-                    raise DeadlineError(f"lab {self.directory.name} does not end, even when killed")
+                if not process_ended(pidfd, KILLED_DEADLINE_S):
+                    raise DeadlineError(
+                        f"lab {self.directory.name} has been killed, but the kernel still holds process "
+                        f"{self.supervisor_pid}; see /proc/{self.supervisor_pid}/stack"
+                    )
         finally:
             os.close(pidfd)
 

@@ -9,6 +9,7 @@ from edge import router
 from edge.model import IP_MTU, TRUNK_MTU, TagStack
 from edge.net.capabilities import RealisationName
 from edge.net.objects import (
+    MACSEC_OCTETS,
     AdminUp,
     Bridge,
     BridgePort,
@@ -24,6 +25,7 @@ from edge.net.objects import (
 )
 from edge.router import device_name, mac_of, sysctls
 from lab.model import Fabric, Host, LabModel, Link, Switch
+from lab.names import objects as names
 
 TAG_OCTETS = 4
 """Length of an 802.1Q or 802.1ad tag in a frame."""
@@ -55,10 +57,14 @@ def _all(model: LabModel, realisation: RealisationName) -> Iterator[KernelObject
         yield from _fabric(fabric, realisation)
     for impaired in model.impairments:
         yield impaired.impairment
+    if model.names is not None:
+        yield from names.objects(model.names)
 
 
 def _wire(link: Link) -> Veth:
     mtu = TRUNK_MTU if link.trunk else IP_MTU
+    if link.macsec:
+        mtu += MACSEC_OCTETS
     return Veth(link.a, link.b, mtu, mac_of(link.a), mac_of(link.b))
 
 
@@ -71,7 +77,7 @@ def _host(host: Host) -> Iterator[KernelObject]:
         for address in interface.addresses:
             yield DeviceAddress(at, address)
     for route in host.routes:
-        yield KernelRoute(host.namespace, route.destination, route.via)
+        yield KernelRoute(host.namespace, route.destination, route.via, route.metric, route.device)
 
 
 def _switch(switch: Switch) -> Iterator[KernelObject]:
@@ -90,8 +96,11 @@ def _switch(switch: Switch) -> Iterator[KernelObject]:
 def _fabric(fabric: Fabric, realisation: RealisationName) -> Iterator[KernelObject]:
     yield Namespace(fabric.namespace)
     yield from sysctls(fabric.namespace, router.LAYER2_SYSCTLS)
+    for name, keys in fabric.macsec:
+        yield from router.secured(Endpoint(fabric.namespace, name), keys, TRUNK_MTU)
+    follows = dict(fabric.follows)
     for port in fabric.ports:
-        yield AdminUp(Endpoint(fabric.namespace, port))
+        yield AdminUp(Endpoint(fabric.namespace, port), follows.get(port, ""))
     for circuit in fabric.circuits:
         if realisation in ("bpf", "ring"):
             yield circuit

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import CapabilityError, DeadlineError, EdgeError, UsageError
+from edge.net.neighbours import read_tables, require_room
 from lab import sandbox, state
 from lab.client import Client, meet, process_ended
 from lab.model import LabModel
+from lab.neighbours import neighbours
 
 if TYPE_CHECKING:
     from edge.net.capabilities import Asked, RealisationName
@@ -29,7 +31,11 @@ Listener = Callable[[dict[str, Any]], "dict[str, Any] | None"]
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """What a deploy did. pending: sessions that were not Established when the waiting ended."""
+    """What a deploy did.
+
+    pending: sessions that were not Established when the waiting ended. changes: what the service has
+    differently now, where the lab ran before; what commands had changed and the file does not say is in it.
+    """
 
     name: str
     created: bool
@@ -38,6 +44,7 @@ class Deployed:
     realisation: dict[str, str]
     pending: tuple[dict[str, Any], ...]
     wait_seconds: float
+    changes: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain data."""
@@ -51,6 +58,7 @@ class Deployed:
             "realisation": self.realisation,
             "pending": list(self.pending),
             "wait_seconds": self.wait_seconds,
+            "changes": list(self.changes),
         }
 
 
@@ -136,6 +144,8 @@ def deploy(
     command dies half way, a new lab vanishes and a running one returns to what it was.
     Raises EdgeError; nothing new is left then.
     """
+    if all(lab.name != model.name for lab in state.running_labs()):
+        require_room(neighbours(model), read_tables())
     with _connection(model.name) as (client, created):
         answer = client.request(
             "apply", listener, None if step else 120.0, document=model.document, links=links, step=step
@@ -152,6 +162,7 @@ def deploy(
         realisation=answer["realisation"],
         pending=tuple(waited["pending"]),
         wait_seconds=waited["seconds"],
+        changes=tuple(answer["changes"]),
     )
 
 
@@ -164,8 +175,13 @@ def dry_run(model: LabModel, links: Asked) -> tuple[dict[str, Any], str]:
             return answer["plan"], f"against the running lab {model.name}"
     from edge.net.capabilities import choose_realisation, probe_for_lab
     from lab.compile import compile_lab
+    from lab.cores import settle
     from lab.plan import diff
+    from lab.topology import derive
 
+    with contextlib.suppress(CapabilityError):
+        # A core of labels that this kernel does not route is planned all the same, as asked for.
+        model = derive(settle(model.document)[0])
     try:
         chosen = choose_realisation(probe_for_lab(deciding=links), links)
     except CapabilityError:

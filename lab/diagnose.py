@@ -12,6 +12,8 @@ from typing import Any
 from edge.bgp.diagnosis import why_down
 from lab.lookup import node_of, other_end
 from lab.model import LabModel, PeeringEnd
+from lab.places import circuit_links
+from lab.service.sessions import sessions_of
 from lab.sessions import SessionState
 
 _UNRESOLVED = {"failed", "incomplete"}
@@ -31,6 +33,8 @@ def why_not_established(
         return ""
     if state.found is None:
         return state.problem
+    if end is not None and (shut_by := _shut_by_service(model, end)):
+        return shut_by
     found, at = state.found, f"{state.namespace}:{state.session.interface}"
     error = found.last_error or found.info
     shut = found.state == "down"
@@ -47,6 +51,35 @@ def why_not_established(
             return f"{reason}; {strays}" if strays else f"{reason}: check VLAN tags and addresses"
     failures = _md5_failures(state, model, end, status) if _may_be_the_key(found.last_error) else None
     return why_down(found, failures).removeprefix(f"{found.name}: ")
+
+
+_BLOCKED = {
+    "NotProvisioned": "circuit {circuit} is {provider_state}: edgelab provider provision {circuit}",
+    "PeeringDisabled": "the {peering} peering of circuit {circuit} is disabled: "
+    "edgelab peering enable {circuit} {peering}",
+    "ValidationNeeded": "Microsoft has not validated the advertised prefixes of circuit {circuit}: "
+    "edgelab microsoft validate {circuit}, or approve",
+    "LinkDisabled": "the {path} link of port pair {port} is disabled: edgelab port enable {port} {path}",
+}
+"""Why the service keeps a session shut, with the way out."""
+
+
+def _shut_by_service(model: LabModel, end: PeeringEnd) -> str:
+    """Why the MSEE has a peering's sessions shut by the service's word; empty when it has not."""
+    circuit = model.state.circuits.get(end.circuit)
+    peering = circuit.peerings.get(end.peering) if circuit is not None else None
+    if circuit is None or peering is None:
+        return ""
+    for session in sessions_of(model.state, circuit, peering):
+        if session.path == end.connection and session.blocked in _BLOCKED:
+            return _BLOCKED[session.blocked].format(
+                circuit=circuit.name,
+                peering=end.peering,
+                provider_state=circuit.provider_state,
+                path=end.connection,
+                port=circuit.port,
+            )
+    return ""
 
 
 def _unresolved(state: SessionState, status: dict[str, Any]) -> bool:
@@ -67,6 +100,9 @@ def _md5_failures(
     state: SessionState, model: LabModel, end: PeeringEnd | None, status: dict[str, Any]
 ) -> int | None:
     """Refused signatures at Microsoft's end: that namespace holds this peering's sessions only."""
+    if end is None and state.session.password is None:
+        # No key to be wrong: what was refused in this namespace was another session's.
+        return None
     counted = status.get("md5_failures", {})
     far = other_end(model, end) if end else None
     microsoft = next((item for item in (end, far) if item and item.side == "microsoft"), None)
@@ -107,7 +143,6 @@ def _ports_on_the_way(model: LabModel, end: PeeringEnd, far: PeeringEnd | None) 
         if router.name in ends
         for port in router.ports
     }
-    for link in model.links:
-        if link.circuit == end.circuit and link.connection == end.connection:
-            ports |= {str(link.a), str(link.b)}
+    for link in circuit_links(model, end.circuit, end.connection):
+        ports |= {str(link.a), str(link.b)}
     return ports

@@ -11,15 +11,20 @@ from pathlib import Path
 
 from edge.errors import EdgeError, UsageError
 from edge.net import namespaces as ns
+from edge.own.kinds import Mount
+from edge.own.places import cover
 from lab.sandbox import NETNS_DIRECTORY
 
 EXIT_NOT_FOUND = 127
 EXIT_NOT_EXECUTABLE = 126
 
 
-def run(supervisor_pid: int, namespace: str | None, command: Sequence[str]) -> int:
+def run(
+    supervisor_pid: int, namespace: str | None, command: Sequence[str], mounts: Sequence[Mount] = ()
+) -> int:
     """Run `command` in the lab's sandbox and, if given, in a node's network namespace.
 
+    mounts: directories of a user's own router there, so that its tools find it where they look.
     Returns its exit status as a shell would (128 + signal when it was killed, 127 when there is no such
     program). The terminal stays the caller's. Raises EdgeError when the sandbox cannot be entered.
     """
@@ -27,7 +32,7 @@ def run(supervisor_pid: int, namespace: str | None, command: Sequence[str]) -> i
     sys.stderr.flush()
     child = os.fork()
     if child == 0:
-        _child(supervisor_pid, namespace, command)
+        _child(supervisor_pid, namespace, command, mounts)
     previous = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
     try:
         _, status = os.waitpid(child, 0)
@@ -38,11 +43,13 @@ def run(supervisor_pid: int, namespace: str | None, command: Sequence[str]) -> i
     return 128 - code if code < 0 else code
 
 
-def _child(supervisor_pid: int, namespace: str | None, command: Sequence[str]) -> None:
+def _child(
+    supervisor_pid: int, namespace: str | None, command: Sequence[str], mounts: Sequence[Mount]
+) -> None:
     """Never returns. Enters, forks once more (a pid namespace takes children only) and executes."""
     status = 1
     try:
-        _enter(supervisor_pid, namespace)
+        _enter(supervisor_pid, namespace, mounts)
         # Whoever ends the command (`timeout`, a CI job) ends the program in the lab, too. The kernel forgets
         # this wish when a user namespace is entered, so not before.
         ns.die_with_parent(signal.SIGKILL)
@@ -62,7 +69,7 @@ def _child(supervisor_pid: int, namespace: str | None, command: Sequence[str]) -
         os._exit(status)
 
 
-def _enter(supervisor_pid: int, namespace: str | None) -> None:
+def _enter(supervisor_pid: int, namespace: str | None, mounts: Sequence[Mount]) -> None:
     try:
         here = Path.cwd()
     except FileNotFoundError:
@@ -86,6 +93,7 @@ def _enter(supervisor_pid: int, namespace: str | None) -> None:
         ns.setns(fd)
         os.close(fd)
         ns.mount("sysfs", "/sys", "sysfs", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
+    cover(mounts)
     with contextlib.suppress(OSError):
         os.chdir(here)
 

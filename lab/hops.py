@@ -1,8 +1,8 @@
 """The hops of a path in the lab's own words: which node, which peering, or the Internet. Pure.
 
 A router answers with the address of one of its interfaces, so an address is first looked up among all
-addresses of the model. Addresses may repeat in different routing domains; then the owner that shares a
-subnet with the hop before it is meant.
+addresses of the model. Addresses may repeat in different routing domains; then the owner in the domain of the
+packet's source is meant, and of several the one that shares a subnet with the hop before it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from edge.model import Address
+from lab.domains import domain_of
 from lab.lookup import Owner, node_of, owners_of
 from lab.model import LabModel, PeeringEnd
 from lab.trace import Path
@@ -45,15 +46,16 @@ class HopName:
         return self.node
 
 
-def explain_path(model: LabModel, path: Path) -> tuple[HopName, ...]:
-    """Name every hop of a path, in order."""
+def explain_path(model: LabModel, path: Path, source: str = "") -> tuple[HopName, ...]:
+    """Name every hop of a path, in order. source: the namespace that sent the packets, if it is known."""
+    domain = domain_of(model, source) if source else frozenset()
     owners: dict[Address, list[Owner]] = defaultdict(list)
     for owner in owners_of(model):
         owners[owner.address.ip].append(owner)
     names: list[HopName] = []
     for hop in path.hops:
         before = names[-1].namespace if names else ""
-        names.append(_name(model, owners, hop.address, before))
+        names.append(_name(model, owners, hop.address, before, domain))
     return tuple(names)
 
 
@@ -74,11 +76,16 @@ def describe(names: tuple[HopName, ...]) -> str:
 
 
 def _name(
-    model: LabModel, owners: dict[Address, list[Owner]], address: Address | None, before: str
+    model: LabModel,
+    owners: dict[Address, list[Owner]],
+    address: Address | None,
+    before: str,
+    domain: frozenset[str],
 ) -> HopName:
     if address is None:
         return HopName(None)
-    candidates = owners.get(address, [])
+    known = owners.get(address, [])
+    candidates = [item for item in known if item.at.namespace in domain] or known
     if not candidates:
         return HopName(address)
     owner = candidates[0]

@@ -8,10 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from edge.bgp.diagnosis import LOOK_THERE
+from edge.model import Address
 from lab.access import LabAccess, SharedAccess
 from lab.classes import queues
 from lab.diagnose import why_not_established
 from lab.model import LabModel, Link, LinkImpairment, Node, PeeringEnd
+from lab.routing import software_name
+from lab.service.sessions import has_sla
 from lab.sessions import SessionState, read_sessions
 from lab.view import ImpairmentView, LabView, LinkView, NodeView, SessionView
 
@@ -27,6 +30,8 @@ def collect(access: LabAccess) -> LabView:
     states = read_sessions(shared, model)
     status = shared.status()
     realisation = status.get("realisation") or {}
+    shut = _shut_ends(model)
+    sessions = _ask_far_ends(tuple(_session(state, model, status, shut) for state in states))
     return LabView(
         name=model.name,
         realisation=realisation.get("name", ""),
@@ -34,14 +39,17 @@ def collect(access: LabAccess) -> LabView:
         uptime_s=round(max(0.0, time.time() - float(status.get("started", time.time()))), 1),
         nodes=tuple(_node(node, model, states, status) for node in model.nodes),
         links=tuple(_link(link, model, status) for link in model.links),
-        sessions=_ask_far_ends(tuple(_session(state, model, status) for state in states)),
+        sessions=sessions,
         tag_counters=status.get("tag_counters") or {},
         packet_counters=status.get("nft_counters") or {},
         queues=tuple(_queues(model, status)),
         markings=tuple(status.get("markings") or ()),
         marking=status.get("marking", ""),
         lacks=tuple(status.get("lacks") or ()),
+        sla=_sla(model, sessions),
         engine=status.get("engine") or {},
+        core=realisation.get("core", ""),
+        core_reason=realisation.get("core_reason", ""),
     )
 
 
@@ -49,6 +57,19 @@ def _queues(model: LabModel, status: dict[str, Any]) -> Iterator[dict[str, Any]]
     """The classes of ports as the supervisor tells them, with their link and circuit."""
     for found, row in zip(status.get("queues") or (), queues(model, status), strict=True):
         yield {**found, "link": row.link, "towards": row.towards, "circuit": row.circuit}
+
+
+def _sla(model: LabModel, sessions: tuple[SessionView, ...]) -> dict[str, bool]:
+    """Of each peering that is ordered, whether all sessions of both its connections are up at the MSEEs."""
+    up = frozenset(
+        (one.circuit, one.peering, one.connection, one.family)
+        for one in sessions
+        if one.side == "microsoft" and one.established
+    )
+    return {
+        f"{circuit.name}/{peering.name}": has_sla(model.state, circuit, peering, up)
+        for circuit, peering in model.state.peerings()
+    }
 
 
 def _ask_far_ends(sessions: tuple[SessionView, ...]) -> tuple[SessionView, ...]:
@@ -70,10 +91,10 @@ def _ask_far_ends(sessions: tuple[SessionView, ...]) -> tuple[SessionView, ...]:
 def _node(node: Node, model: LabModel, states: tuple[SessionState, ...], status: dict[str, Any]) -> NodeView:
     daemons = status.get("daemons", {})
     restarts = sum(int(daemons.get(space, {}).get("restarts", 0)) for space in node.namespaces)
-    silent = {
-        state.namespace for state in states if state.namespace in node.namespaces and state.found is None
-    }
-    state = f"BIRD does not answer in {', '.join(sorted(silent))}" if silent else "up"
+    silent = {state.namespace for state in states if state.namespace in node.namespaces and state.silent}
+    speakers = (vrf for router in model.routers for vrf in router.vrfs if vrf.namespace in silent)
+    who = " and ".join(dict.fromkeys(software_name(vrf) for vrf in speakers))
+    state = f"{who} does not answer in {', '.join(sorted(silent))}" if silent else "up"
     return NodeView(node.name, node.kind, node.tier, node.namespaces, state, restarts)
 
 
@@ -122,7 +143,7 @@ def _tags(link: Link, model: LabModel) -> Iterator[tuple[str, str]]:
         for router in model.routers
         for vrf in router.vrfs
         for subinterface in vrf.subinterfaces
-        if f"{router.namespace}:{subinterface.port}" in (str(link.a), str(link.b))
+        if f"{router.namespace}:{router.wire(subinterface.port)}" in (str(link.a), str(link.b))
     }
     for end in model.peering_ends:
         if (end.node, end.namespace, end.device) in ports:
@@ -134,7 +155,9 @@ def _end(state: SessionState, model: LabModel) -> PeeringEnd | None:
     return next((end for end in model.peering_ends if (end.namespace, end.device) == at), None)
 
 
-def _session(state: SessionState, model: LabModel, status: dict[str, Any]) -> SessionView:
+def _session(
+    state: SessionState, model: LabModel, status: dict[str, Any], shut: set[tuple[Address, Address]]
+) -> SessionView:
     end, found, session = _end(state, model), state.found, state.session
     return SessionView(
         circuit=end.circuit if end else "",
@@ -154,4 +177,16 @@ def _session(state: SessionState, model: LabModel, status: dict[str, Any]) -> Se
         exported=found.exported if found else 0,
         bfd=found.bfd if found else "",
         why=why_not_established(model, state, end, status),
+        shut=not session.enabled or (session.local, session.neighbor) in shut,
     )
+
+
+def _shut_ends(model: LabModel) -> set[tuple[Address, Address]]:
+    """(local, neighbor) of sessions whose other end is shut."""
+    return {
+        (session.neighbor, session.local)
+        for router in model.routers
+        for vrf in router.vrfs
+        for session in vrf.sessions
+        if not session.enabled
+    }

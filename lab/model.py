@@ -10,20 +10,27 @@ renumbers another.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from edge.model import (
     Address,
     Community,
     Interface,
     Network,
+    PortMacsec,
     Router,
     StaticRoute,
     TagStack,
 )
 from edge.net.objects import Endpoint, Impairment, VirtualCircuit
 
-NodeKind = Literal["ce", "internet-edge", "host", "switch", "provider", "msee", "gateway", "core", "internet"]
+if TYPE_CHECKING:
+    from lab.names.plan import Names
+    from lab.service.state import State
+
+NodeKind = Literal[
+    "ce", "internet-edge", "host", "switch", "provider", "pe", "p", "msee", "gateway", "core", "internet"
+]
 Tier = Literal["site", "provider", "edge", "cloud", "internet"]
 ConnectionName = Literal["primary", "secondary"]
 PeeringName = Literal["private", "microsoft"]
@@ -58,12 +65,18 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Fabric:
-    """A provider's switching fabric: ports joined by virtual circuits, nothing else is switched."""
+    """A provider's switching fabric, or an MSEE's port on Direct: ports joined by virtual circuits.
+
+    Nothing else is switched. ports: those that are up. follows: (port, other port) whose carrier the
+    first one has as its administrative state. macsec: of ports, by their names.
+    """
 
     name: str
     namespace: str
     ports: tuple[str, ...]
     circuits: tuple[VirtualCircuit, ...]
+    follows: tuple[tuple[str, str], ...] = ()
+    macsec: tuple[tuple[str, PortMacsec], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +93,9 @@ class Node:
 class Link:
     """A wire between two devices. `name` is what `capture` and `fault` take.
 
-    trunk: it carries tagged frames and has the trunk's MTU. circuit and connection say whose wire it
-    is; they are empty on a LAN, on links inside Microsoft and on a trunk shared by circuits.
+    trunk: it carries tagged frames and has the trunk's MTU. macsec: it has room for what encryption adds.
+    circuit and connection say whose wire it is; they are empty on a LAN, on links inside Microsoft and on a
+    trunk shared by circuits.
     """
 
     name: str
@@ -90,6 +104,7 @@ class Link:
     trunk: bool = False
     circuit: str = ""
     connection: ConnectionName | Literal[""] = ""
+    macsec: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,15 +219,43 @@ class FrameCheck:
     protocol: Literal["any", "arp", "bgp", "bfd", "icmp", "icmp6"] = "any"
 
 
-Check = PingCheck | PathCheck | SessionsCheck | RouteCheck | FrameCheck
+@dataclass(frozen=True, slots=True)
+class NameCheck:
+    """A node's nameserver knows `name` (or does not), and the question travels `via` (empty: any way)."""
+
+    source: str
+    name: str
+    via: str = ""
+    family: Literal[4, 6] = 4
+    present: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HttpsCheck:
+    """`host` resolves at `source` and answers HTTPS with a certificate of the lab's authority.
+
+    via and peering: the way to it, as in a PathCheck; empty for any. revocation: the list that the
+    certificate names can be fetched, and does not list it.
+    """
+
+    source: str
+    host: str
+    via: str = ""
+    peering: PeeringName | Literal[""] = ""
+    family: Literal[4, 6] = 4
+    revocation: bool = False
+
+
+Check = PingCheck | PathCheck | SessionsCheck | RouteCheck | FrameCheck | NameCheck | HttpsCheck
 
 
 @dataclass(frozen=True, slots=True)
 class LabModel:
     """A whole lab.
 
-    document: the validated topology as plain JSON data, from which all else follows; the supervisor
-    gets it over its socket and derives the same model again.
+    document: the validated topology as plain JSON data. state: the service's State, which the document's
+    orders lead to and which commands change afterwards. All else follows from the two
+    (`lab.topology.derive`).
     """
 
     name: str
@@ -226,7 +269,9 @@ class LabModel:
     peering_ends: tuple[PeeringEnd, ...]
     checks: tuple[Check, ...]
     document: dict[str, Any] = field(repr=False, compare=False)
+    state: State = field(repr=False, compare=False)
     impairments: tuple[LinkImpairment, ...] = ()
+    names: Names | None = None
 
     def node(self, name: str) -> Node | None:
         """The node of that name, or None."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edge.errors import UsageError
 from edge.net.objects import Endpoint
 from lab.lookup import suggestion
-from lab.model import LabModel, Link
+from lab.model import ConnectionName, LabModel, Link
 
 _SWITCHING = ("switch", "provider")
 
@@ -37,12 +37,36 @@ def resolve_where(model: LabModel, where: str) -> tuple[Place, ...]:
     spaces = _namespaces(model, where)
     if spaces:
         return tuple(place for place in _places(model) if place.at.namespace in spaces)
-    links = [link for link in model.links if where and link.circuit == where]
+    links = circuit_links(model, where)
     if links:
         return tuple(Place(_seen_from(model, link), link.name) for link in links)
     known = {link.name for link in model.links} | {node.name for node in model.nodes}
     known |= {str(place.at) for place in _places(model)}
     raise UsageError(f"no link, node or device {where!r}; {suggestion(where, known)}")
+
+
+def circuit_links(
+    model: LabModel, circuit: str, connection: ConnectionName | None = None
+) -> tuple[Link, ...]:
+    """The customer's wires of a circuit, or of one connection; also those that it shares, as on Direct."""
+    ends = {
+        (end.namespace, end.device): end.connection
+        for end in model.peering_ends
+        if (end.circuit, end.side) == (circuit, "customer") and connection in (None, end.connection)
+    }
+    shared = {
+        Endpoint(router.namespace, router.wire(sub.port))
+        for router in model.routers
+        for vrf in router.vrfs
+        for sub in vrf.subinterfaces
+        if (vrf.namespace, sub.name) in ends
+    }
+    return tuple(
+        link
+        for link in model.links
+        if (circuit and link.circuit == circuit and connection in (None, link.connection))
+        or (not link.circuit and link.trunk and shared & {link.a, link.b})
+    )
 
 
 def _device(model: LabModel, where: str) -> Place:

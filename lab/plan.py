@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.net.objects import TIERS, Change, KernelObject, Namespace, Sysctl, tier_of
+from lab.names import objects as names
 
 _TITLES = (
     "namespaces",
@@ -25,13 +26,19 @@ _TITLES = (
     "marking",
     "tags and packet rules",
     "impairments",
+    "MACsec key agreement",
     "BIRD",
+    "users' own routers",
+    "names",
 )
-_OUTLIVE_NAMESPACE = ("namespace", "veth", "tags", "virtual-circuit", "bird")
+_OUTLIVE_NAMESPACE = ("namespace", "veth", "tags", "virtual-circuit", "mka", "bird", "own-router", names.KIND)
 """Kinds that do not vanish with a namespace: a wire has a second end, tags are entries of a map that all
-namespaces share, BIRD is a process that must be stopped in order."""
+namespaces share, and daemons are processes that must be stopped in order."""
 
-assert len(_TITLES) == len(TIERS)
+_NAMES = len(TIERS)
+"""The tier of what names need: last, since servers listen on addresses that are there."""
+
+assert len(_TITLES) == _NAMES + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +128,20 @@ def diff(wanted: Iterable[KernelObject], found: Iterable[KernelObject]) -> Plan:
     for key, item in have.items():
         gone_anyway = item.namespace in doomed and item.key[0] not in _OUTLIVE_NAMESPACE
         if key not in want and not gone_anyway:
-            removals[tier_of(item)].append(Change(before=item, after=None))
+            removals[_tier(item)].append(Change(before=item, after=None))
     for key, item in want.items():
         before = have.get(key)
         if before != item:
-            additions[tier_of(item)].append(Change(before=before, after=item))
+            additions[_tier(item)].append(Change(before=before, after=item))
     stages = [
         Stage(f"remove {_TITLES[tier]}", _steps(removals[tier])) for tier in sorted(removals, reverse=True)
     ]
     stages += [Stage(_TITLES[tier], _steps(additions[tier])) for tier in sorted(additions)]
     return Plan(tuple(stages))
+
+
+def _tier(item: KernelObject) -> int:
+    return _NAMES if item.key[0] == names.KIND else tier_of(item)
 
 
 def _steps(changes: Iterable[Change]) -> tuple[Step, ...]:

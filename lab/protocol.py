@@ -20,8 +20,9 @@ from edge.errors import (
     EdgeError,
     UsageError,
 )
+from lab.refused import RefusedError
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 _CHUNK = 1 << 16
 _MESSAGE_MAX = 64 << 20
 _DESCRIPTORS_MAX = 16
@@ -99,12 +100,16 @@ def error_to_json(error: EdgeError) -> dict[str, Any]:
         data |= {"missing": error.missing, "remedy": error.remedy}
     if isinstance(error, DeadlineError):
         data["deadline"] = True
+    if isinstance(error, RefusedError):
+        data["refusal"] = error.to_json()
     return data
 
 
 def error_from_json(data: dict[str, Any]) -> EdgeError:
     """The counterpart of error_to_json."""
     text = str(data.get("text", "the lab's supervisor reported an error without words"))
+    if "refusal" in data:
+        return RefusedError(**data["refusal"])
     if data.get("exit") == EXIT_MACHINE:
         return CapabilityError(str(data.get("missing", text)), str(data.get("remedy", "")))
     if data.get("exit") == EXIT_BAD_INPUT:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from edge import __version__
 from edge.errors import EdgeError, UsageError
 from edge.net.capabilities import Asked
-from lab.engine import CancelledError, Engine, settle
+from lab.changing import change, gone
+from lab.cores import settle
 from lab.model import LabModel
-from lab.plan import Plan, Stage, Step
+from lab.ordering import Outcome, in_scope, order
 from lab.protocol import PROTOCOL_VERSION, Channel, ClosedError, error_to_json
-from lab.readiness import pending_sessions
+from lab.readiness import pending_sessions, received
+from lab.service.codec import decode_command, encode_state
+from lab.service.commands import ChangeSku
+from lab.service.difference import differences
 from lab.world import World
 
 if TYPE_CHECKING:
+    from edge.net.mpls_support import CoreChoice
     from lab.supervisor import Supervisor
 
 STATUS_PATIENCE_S = 2.0
@@ -71,71 +76,19 @@ def _hello(supervisor: Supervisor, channel: Channel, _: dict[str, Any]) -> None:
             "protocol": PROTOCOL_VERSION,
             "edgelab": __version__,
             "document": world.model.document if world and world.model else None,
+            "state": encode_state(world.model.state) if world and world.model else None,
         }
     )
 
 
-class _Tell:
-    """An engine's observer that tells the client and the event stream."""
-
-    def __init__(self, supervisor: Supervisor, channel: Channel) -> None:
-        self.supervisor = supervisor
-        self.channel = channel
-
-    def stage_started(self, stage: Stage, first_step: int, steps: int) -> None:
-        self._tell(state="started", title=stage.title, first=first_step, of=steps, count=len(stage.steps))
-
-    def stage_finished(self, stage: Stage) -> None:
-        self._tell(state="finished", title=stage.title, count=len(stage.steps))
-
-    def going_back(self, reason: str) -> None:
-        """The change failed; the lab returns to what it was."""
-        self._tell(state="going back", why=reason)
-
-    def not_back(self, left: str) -> None:
-        """This is not as it was before the change."""
-        self._tell(state="not as before", title=left)
-
-    def _tell(self, **fields: Any) -> None:
-        self.supervisor.bus.publish("step", **fields)
-        try:
-            self.channel.send({"step": fields})
-        except ClosedError:
-            # The engine learns of it from `cancelled`; what it does next must not fail here.
-            return
-
-
-def _gone(channel: Channel) -> bool:
-    """Whether the client has closed its end, without taking anything it sent."""
-    try:
-        return channel.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-    except BlockingIOError:
-        return False
-    except OSError:
-        # It went without reading all that we told it (ECONNRESET).
-        return True
-
-
-def _gate(channel: Channel) -> Callable[[int, Step], None]:
-    def gate(number: int, step: Step) -> None:
-        try:
-            channel.send({"gate": {"number": number, "step": str(step)}})
-            answer, _ = channel.receive()
-        except ClosedError as error:
-            raise CancelledError("the command that was stepping through the plan has gone") from error
-        if not answer.get("go"):
-            raise CancelledError("stopped by the operator")
-
-    return gate
-
-
-def _model(message: dict[str, Any]) -> LabModel:
+def _model(message: dict[str, Any]) -> tuple[LabModel, CoreChoice | None]:
     from lab.topology import derive
 
     document = message.get("document")
     if not isinstance(document, dict):
         raise UsageError("the request carries no topology")
-    return derive(document)
+    settled, core = settle(document)
+    return derive(settled), core
 
 
 def _world(supervisor: Supervisor, asked: Asked) -> World:
@@ -150,63 +103,66 @@ def _world(supervisor: Supervisor, asked: Asked) -> World:
 
 
 def _apply(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) -> None:
-    model = _model(message)
+    model, core = _model(message)
     began = time.monotonic()
     with supervisor.apply_lock:
         if supervisor.stopping:
             raise UsageError("the lab is being destroyed")
         world = _world(supervisor, message.get("links", "auto"))
+        before = world.model.state if world.model is not None else model.state
         plan = world.plan(model)
         if message.get("dry_run"):
             channel.send({"ok": True, "plan": plan.to_json()})
             return
-        counts = plan.counts()
-        gate = _gate(channel) if message.get("step") else None
-        tell = _Tell(supervisor, channel)
-        engine = Engine(
-            world.apply,
-            [tell],
-            gate,
-            lambda: supervisor.stopping or _gone(channel),
-        )
-        try:
-            engine.run(plan)
-            _settled(supervisor, world, model, plan)
-        except Exception as error:
-            # Also after a defect of ours the lab goes back to what it was.
-            _go_back(world, tell, error)
-            raise
-        supervisor.applied(model)
+        change(supervisor, channel, world, model, plan, bool(message.get("step")))
+        world.core = core
+    counts = plan.counts()
     supervisor.bus.publish("lab", state="deployed", **counts)
     seconds = round(time.monotonic() - began, 4)
-    channel.send({"ok": True, "counts": counts, "seconds": seconds, "realisation": world.realisation_json()})
+    changes = [asdict(item) for item in differences(before, model.state)]
+    channel.send(
+        {
+            "ok": True,
+            "counts": counts,
+            "seconds": seconds,
+            "realisation": world.realisation_json(),
+            "changes": changes,
+        }
+    )
 
 
-def _settled(supervisor: Supervisor, world: World, model: LabModel, done: Plan) -> None:
-    """Read back what the plan made, and do what it took along. Raises EdgeError when something stays."""
-    if not done:
-        return
+def _service(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) -> None:
+    """Carry out a command to the service: the answer says what changed, or why nothing did."""
+    began = time.monotonic()
+    with supervisor.apply_lock:
+        world = supervisor.world
+        if supervisor.stopping or world is None or world.model is None:
+            raise UsageError("nothing is deployed yet, or the lab is being destroyed")
+        before = world.model
+        command = decode_command(in_scope(before, message.get("command")))
+        reports = received(world) if isinstance(command, ChangeSku) else ()
+        outcome = order(before, command, reports, str(message.get("site", "")))
+        plan = world.plan(outcome.model)
+        if message.get("dry_run"):
+            channel.send({"ok": True, "plan": plan.to_json(), **_told(before, outcome)})
+            return
+        change(supervisor, channel, world, outcome.model, plan, step=False)
+        for namespace, protocol in outcome.restarts:
+            world.birds.control(namespace).restart(protocol)
+    told = _told(before, outcome)
+    changes = [str(item) for item in differences(before.state, outcome.model.state)]
+    supervisor.bus.publish("service", command=type(command).__name__, changes=changes)
+    seconds = round(time.monotonic() - began, 4)
+    steps = plan.to_json()["steps"]
+    channel.send({"ok": True, "counts": plan.counts(), "steps": steps, "seconds": seconds, **told})
 
-    def again() -> Plan:
-        rest = world.plan(model)
-        if rest:
-            supervisor.report("still to do: " + "; ".join(map(str, rest.steps)))
-        return rest
 
-    left = settle(again, world.apply)
-    if left:
-        words = "\n  ".join(left[:10])
-        raise EdgeError(f"the kernel does not show what it was asked for:\n  {words}")
-
-
-def _go_back(world: World, tell: _Tell, reason: Exception) -> None:
-    """Return a running lab to its model. A lab that never came up ends with its sandbox instead."""
-    model = world.model
-    if model is None:
-        return
-    tell.going_back(str(reason))
-    for left in settle(lambda: world.plan(model), world.apply):
-        tell.not_back(left)
+def _told(before: LabModel, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "events": [asdict(event) for event in outcome.events],
+        "changes": [asdict(item) for item in differences(before.state, outcome.model.state)],
+        "restarts": [f"{namespace}:{protocol}" for namespace, protocol in outcome.restarts],
+    }
 
 
 def _wait(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) -> None:
@@ -224,7 +180,7 @@ def _wait(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) -> 
             raise EdgeError("the lab was destroyed before all its sessions were Established")
         if not pending or left <= 0:
             break
-        if _gone(channel):
+        if gone(channel):
             return
         # Sessions come up in bursts; the log of each wakes us, the bound is for a line that got lost.
         supervisor.bus.wait(seen, min(left, 0.25))
@@ -275,7 +231,7 @@ def _events(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) -
         return
     for event in supervisor.bus.follow(0 if history else supervisor.bus.count):
         if event is None:
-            if _gone(channel):
+            if gone(channel):
                 return
             continue
         channel.send({"event": event})
@@ -290,6 +246,7 @@ def _stop(supervisor: Supervisor, channel: Channel, _: dict[str, Any]) -> None:
 _HANDLERS: dict[str, Callable[[Supervisor, Channel, dict[str, Any]], None]] = {
     "hello": _hello,
     "apply": _apply,
+    "service": _service,
     "wait": _wait,
     "status": _status,
     "counters": _counters,

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from edge.bgp.policy import protocol_name
 from edge.bgp.state import ProtocolState
 from edge.errors import EdgeError
-from edge.model import Session
+from edge.model import Session, Vrf
 from lab.access import LabAccess
 from lab.model import LabModel
+from lab.routing import sessions_from, unknown
 
 WORKERS = 8
 """BIRDs asked at the same time: each answers within a millisecond or two, on few cores."""
@@ -21,7 +22,8 @@ WORKERS = 8
 class SessionState:
     """A session as one router has it configured, and what that router's BIRD says of it.
 
-    found is None when BIRD did not answer or does not know the session; problem then says so.
+    found is None when BIRD (or the user's own router) did not answer or does not know the session; problem
+    then says so. silent: it did not answer.
     """
 
     node: str
@@ -29,6 +31,7 @@ class SessionState:
     session: Session
     found: ProtocolState | None
     problem: str = ""
+    silent: bool = False
 
     @property
     def established(self) -> bool:
@@ -55,26 +58,24 @@ def read_sessions(
         if vrf.sessions and (wanted is None or vrf.namespace in wanted)
     ]
 
-    def ask(namespace: str) -> dict[str, ProtocolState] | str:
+    def ask(vrf: Vrf) -> dict[str, ProtocolState] | str:
         try:
-            return {state.name: state for state in access.bird(namespace).protocols()}
+            return sessions_from(access, vrf)
         except EdgeError as error:
             return str(error)
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        answers = list(pool.map(ask, [vrf.namespace for _, vrf in domains]))
+        answers = list(pool.map(ask, [vrf for _, vrf in domains]))
     return tuple(
-        _state(node, vrf.namespace, session, answer)
+        _state(node, vrf, session, answer)
         for (node, vrf), answer in zip(domains, answers, strict=True)
         for session in vrf.sessions
     )
 
 
-def _state(
-    node: str, namespace: str, session: Session, answer: dict[str, ProtocolState] | str
-) -> SessionState:
+def _state(node: str, vrf: Vrf, session: Session, answer: dict[str, ProtocolState] | str) -> SessionState:
     if isinstance(answer, str):
-        return SessionState(node, namespace, session, None, answer)
+        return SessionState(node, vrf.namespace, session, None, answer, silent=True)
     found = answer.get(protocol_name(session))
-    problem = "" if found else "BIRD does not have this session; deploy the topology again"
-    return SessionState(node, namespace, session, found, problem)
+    problem = "" if found else unknown(vrf, session)
+    return SessionState(node, vrf.namespace, session, found, problem)

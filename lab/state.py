@@ -32,6 +32,12 @@ CLAIM_PATIENCE_S = 0.25
 RECHECK_S = 0.01
 """Pause between two looks at a lock: the kernel tells nobody that a lock became free without taking it."""
 
+OWN_ROUTERS = "routers"
+"""Folder of what users' own routers keep (edge.own), beside the BIRDs' in a run directory."""
+
+NAMES = "names"
+"""Folder of the certificate authority and of the servers behind names (lab.names)."""
+
 _LONGEST_PATH = SOCKET_PATH_MAX - len("/bird/h-0123456789ab.ctl")
 """Octets of a run directory's path that leave room for the longest socket in it (edge.bgp.files)."""
 
@@ -81,6 +87,16 @@ class RunDirectory:
         """BIRD's configurations and control sockets."""
         return self.path / "bird"
 
+    @property
+    def own_routers(self) -> Path:
+        """Files and sockets of users' own routers."""
+        return self.path / OWN_ROUTERS
+
+    @property
+    def names(self) -> Path:
+        """The certificate authority, and the configurations of the servers behind names."""
+        return self.path / NAMES
+
     def running(self) -> bool:
         """Whether a supervisor (or a deploy that is just starting one) holds the lock."""
         try:
@@ -98,17 +114,31 @@ class RunDirectory:
 
     def write_state(self, state: dict[str, Any]) -> None:
         """Store facts about the running lab for `list` (atomic replace)."""
-        temporary = self.path / "state.json.new"
-        temporary.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(self.path / "state.json")
+        self._write("state.json", state)
 
     def read_state(self) -> dict[str, Any]:
         """The facts of `write_state`, empty when there are none (yet)."""
+        return self._read("state.json")
+
+    def write_service(self, envelope: dict[str, Any]) -> None:
+        """Store the service's State (`lab.service.codec`), for completion and for people (atomic replace)."""
+        self._write("service.json", envelope)
+
+    def read_service(self) -> dict[str, Any]:
+        """What `write_service` stored, empty when there is nothing (yet)."""
+        return self._read("service.json")
+
+    def _write(self, name: str, data: dict[str, Any]) -> None:
+        temporary = self.path / f"{name}.new"
+        temporary.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(self.path / name)
+
+    def _read(self, name: str) -> dict[str, Any]:
         try:
-            state = json.loads((self.path / "state.json").read_text(encoding="utf-8"))
+            data = json.loads((self.path / name).read_text(encoding="utf-8"))
         except (FileNotFoundError, json.JSONDecodeError):
             return {}
-        return state if isinstance(state, dict) else {}
+        return data if isinstance(data, dict) else {}
 
     def empty(self) -> None:
         """Delete all in the directory but the lock, which tells that its holder still lives."""

@@ -1,6 +1,6 @@
 """Process 1 of a lab: keeps it alive, answers the commands, tells what happens.
 
-The main thread waits for descriptors: new connections, BIRD's logs and deaths, link events, signals.
+The main thread waits for descriptors: new connections, daemons' logs and deaths, link events, signals.
 Each connection has a thread that carries out its requests (see lab.requests). The lab ends when
 someone asks for it, on SIGTERM, or when its first deploy goes away before it was finished.
 """
@@ -23,15 +23,15 @@ from functools import partial
 from pathlib import Path
 
 from edge import __version__
-from edge.bgp.parse import parse_log_line
 from edge.bgp.state import LogEvent
 from edge.errors import EdgeError
 from edge.net.monitor import CarrierMirror, LinkMonitor
-from edge.net.objects import Endpoint, SubinterfaceTags
+from edge.net.objects import AdminUp, Endpoint, MkaDaemon, SubinterfaceTags
 from lab.compile import compile_lab
 from lab.events import EventBus
 from lab.model import LabModel
 from lab.protocol import PROTOCOL_VERSION, Channel, ClosedError, error_to_json
+from lab.service.codec import encode_state
 from lab.state import RunDirectory
 from lab.world import World
 
@@ -122,7 +122,7 @@ class Supervisor:
         self._log(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
 
     def log_line(self, namespace: str, line: str) -> None:
-        """A line that the BIRD of a namespace wrote, in the lab's log; the log starts anew when long."""
+        """A line that a daemon wrote (BIRD: its namespace), in the lab's log, which starts anew when long."""
         self._log(f"{namespace}: {line}")
 
     def _log(self, text: str) -> None:
@@ -139,12 +139,17 @@ class Supervisor:
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"c")
 
+    def rewatch(self) -> None:
+        """Watch the daemons anew: a change that was undone may have started some."""
+        self.in_main_thread(self._rewatch)
+
     def applied(self, model: LabModel) -> None:
-        """The world is now what `model` says: watch its daemons and links, store facts for `list`."""
+        """The world is now what `model` says: watch its daemons and links, store facts and the State."""
         assert self.world is not None
         self.world.model = model
         self.in_main_thread(self._rewatch)
         try:
+            self.directory.write_service(encode_state(model.state))
             self.directory.write_state(
                 {
                     "version": 1,
@@ -159,8 +164,8 @@ class Supervisor:
                 }
             )
         except OSError as error:
-            # The lab is as it should be; only what `list` tells of it is not.
-            self.report(f"cannot store facts for `list`: {error}")
+            # The lab is as it should be; only what other commands read of it is not.
+            self.report(f"cannot store facts and State for `list` and completion: {error}")
 
     def _accept(self, listener: socket.socket) -> None:
         connection, _ = listener.accept()
@@ -205,17 +210,19 @@ class Supervisor:
             return
         while self._watched:
             self._unwatch(self._watched[-1])
-        for namespace, fd in world.birds.log_fds().items():
-            self._watch(fd, partial(self._read_log, fd, namespace))
-        for namespace in world.birds.pids():
-            self._watch(world.birds.pidfd(namespace), partial(self._daemon_died, namespace))
+        for name, fd in world.daemons.log_fds().items():
+            self._watch(fd, partial(self._read_log, fd, name))
+        for name in world.daemons.pids():
+            self._watch(world.daemons.pidfd(name), partial(self._daemon_died, name))
+        for fd, agreement in world.mka.pidfds().items():
+            self._watch(fd, partial(self._agreement_died, fd, agreement))
         if world.ring is not None:
             self._watch(world.ring.pidfd, self._engine_died)
         if self._monitor is None or self._mirror is None:
             self._monitor = LinkMonitor(world.kernel.netns_fd)
             self._mirror = CarrierMirror(world.kernel.set_up)
         wanted = compile_lab(world.model, world.realisation.name)
-        self._mirror.follow(item for item in wanted if isinstance(item, SubinterfaceTags))
+        self._mirror.follow(item for item in wanted if isinstance(item, SubinterfaceTags | AdminUp))
         self._monitor.watch(space for node in world.model.nodes for space in node.namespaces)
         for fd in self._monitor.filenos().values():
             self._watch(fd, self._read_links)
@@ -240,9 +247,12 @@ class Supervisor:
         for raw in lines:
             line = raw.decode(errors="replace")
             self.log_line(namespace, line)
-            event = parse_log_line(line)
+            event = self._event(namespace, line)
             if event is not None and event.changes_state:
                 self.bus.publish("session", namespace=namespace, **_fields(event))
+
+    def _event(self, namespace: str, line: str) -> LogEvent | None:
+        return self.world.daemons.event(namespace, line) if self.world is not None else None
 
     def _read_links(self) -> None:
         if self._monitor is None or self._mirror is None:
@@ -263,12 +273,12 @@ class Supervisor:
                 present=event.present,
             )
 
-    def _daemon_died(self, namespace: str) -> None:
+    def _daemon_died(self, name: str) -> None:
         world = self.world
         assert world is not None
-        self._unwatch(world.birds.pidfd(namespace))
-        if self._may_return(namespace, f"BIRD in {namespace}"):
-            threading.Thread(target=self._restart, args=(namespace,), daemon=True).start()
+        self._unwatch(world.daemons.pidfd(name))
+        if self._may_return(name, world.daemons.words(name)):
+            threading.Thread(target=self._restart, args=(name,), daemon=True).start()
 
     def _may_return(self, name: str, what: str) -> bool:
         """Tell of a death; False when there were so many that it stays dead."""
@@ -282,21 +292,39 @@ class Supervisor:
         self.bus.publish("daemon", namespace=name, state="died", deaths=len(deaths))
         return True
 
-    def _restart(self, namespace: str) -> None:
+    def _restart(self, name: str) -> None:
         world = self.world
         assert world is not None
         with self.apply_lock:
-            if namespace not in world.birds.known():
+            if name not in world.daemons.known():
                 # It was taken away while we waited for the lock.
                 return
             try:
-                world.birds.restart(namespace)
+                world.daemons.restart(name)
             except EdgeError as error:
-                self.bus.publish("daemon", namespace=namespace, state="not restarted", why=str(error))
-                self.report(f"BIRD in {namespace} does not start: {error}")
+                self.bus.publish("daemon", namespace=name, state="not restarted", why=str(error))
+                self.report(f"{world.daemons.words(name)} does not start: {error}")
                 return
-            world.restarts[namespace] = world.restarts.get(namespace, 0) + 1
-        self.bus.publish("daemon", namespace=namespace, state="restarted", restarts=world.restarts[namespace])
+            world.restarts[name] = world.restarts.get(name, 0) + 1
+        self.bus.publish("daemon", namespace=name, state="restarted", restarts=world.restarts[name])
+        self.in_main_thread(self._rewatch)
+
+    def _agreement_died(self, fd: int, agreement: MkaDaemon) -> None:
+        """A key agreement has ended: its port keeps the keys that it has until it is back."""
+        self._unwatch(fd)
+        if self._may_return(str(agreement.at), str(agreement)):
+            threading.Thread(target=self._restart_agreement, args=(agreement,), daemon=True).start()
+
+    def _restart_agreement(self, agreement: MkaDaemon) -> None:
+        world = self.world
+        assert world is not None
+        with self.apply_lock:
+            try:
+                world.mka.restart(agreement)
+            except EdgeError as error:
+                self.report(f"{agreement} does not start: {error}")
+                return
+        self.bus.publish("daemon", namespace=str(agreement.at), state="restarted")
         self.in_main_thread(self._rewatch)
 
     def _engine_died(self) -> None:
@@ -330,7 +358,8 @@ class Supervisor:
         Children of our own are collected at once by whoever started them, so only what has lain for
         ORPHAN_PATIENCE_S is nobody's.
         """
-        ours = set(self.world.birds.pids().values()) if self.world else set()
+        ours = {pid for pids in self.world.daemons.pids().values() for pid in pids} if self.world else set()
+        ours |= set(self.world.mka.pids()) if self.world else set()
         if self.world and self.world.ring:
             ours.add(self.world.ring.pid)
         now = time.monotonic()

@@ -40,6 +40,12 @@ once a second only (ip_error() in net/ipv4/route.c; no sysctl of a namespace cha
 _CLOCK_GRAIN_S = 1e-6
 _TOKEN_SIZE = 8
 
+_DNS_PORT = 53
+_DNS_TOKEN = struct.pack("!3H", 0x0100, 1, 0)
+_DNS_ROOM = 9
+"""A DNS server answers questions only. Two random octets and these begin a header (RFC 1035 4.1.1:
+recursion desired, one question), and so many zeros more end it and are a question for the root."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hop:
@@ -61,16 +67,17 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class UdpFlow:
-    """The probes of one trace over UDP; the index of a probe is the length of its payload."""
+    """The probes of one trace over UDP; the index of a probe is the length of its payload beyond `room`."""
 
     target: Address
     port: int
     source_port: int
     token: bytes
+    room: int = 0
 
     def payload(self, index: int) -> bytes:
         """Payload of probe `index`: the token and as many zeros as its number."""
-        return self.token + bytes(index)
+        return self.token + bytes(self.room + index)
 
     def index_of(self, message: icmp.EchoReply | icmp.IcmpError) -> int | None:
         """The number of the probe that this message answers, or None when it is not about ours.
@@ -87,7 +94,7 @@ class UdpFlow:
             ours = quote.payload.startswith(self.token)
         else:
             ours = quote.source_port == self.source_port
-        index = quote.length - 8 - _TOKEN_SIZE
+        index = quote.length - 8 - _TOKEN_SIZE - self.room
         return index if ours and index >= 0 else None
 
 
@@ -207,7 +214,11 @@ class _Tracer:
             self.sender.setblocking(False)
             enable_timestamps(self.sender)
             self.sender.bind(("", 0))
-            self.flow = UdpFlow(target, port, self.sender.getsockname()[1], token)
+            own = self.sender.getsockname()[1]
+            if port == _DNS_PORT:
+                self.flow = UdpFlow(target, port, own, token[:2] + _DNS_TOKEN, _DNS_ROOM)
+            else:
+                self.flow = UdpFlow(target, port, own, token)
 
     def send(self, ttl: int, now: float) -> None:
         tries = self.progress.sent.setdefault(ttl, [])

@@ -70,7 +70,8 @@ class SessionView:
 
     circuit, peering and connection are empty for sessions inside a site or inside Microsoft; side is
     then empty, too. uptime_s: seconds since it was established, None when it is not. imported and
-    exported: prefixes. bfd: state of the BFD session, empty without. why: reason when it is not up.
+    exported: prefixes. bfd: state of the BFD session, empty without. why: reason when it is not up. shut: one
+    of its ends is, by the service's word.
     """
 
     circuit: str
@@ -90,6 +91,7 @@ class SessionView:
     exported: int
     bfd: str
     why: str
+    shut: bool = False
 
     @property
     def established(self) -> bool:
@@ -111,6 +113,8 @@ class LabView:
     tag_counters, packet_counters, queues, markings: as the supervisor reads them; see lab.access. Queues also
     bear their link, its end that they send towards and the circuit, all empty for unsteered frames.
     marking: what marks packets: bpf, nft, ring, or empty. lacks: what the lab goes without on this machine.
+    sla: by "circuit/peering", whether the SLA applies: all sessions of both connections are up (facts 3.1).
+    core, core_reason: what tells customers apart in a provider's core, mpls or vrf, and why; empty without.
     engine: of `ring`: pid, restarts, and of each port the frames that its socket took, sent, refused, missed.
     """
 
@@ -127,7 +131,10 @@ class LabView:
     markings: tuple[dict[str, Any], ...] = ()
     marking: str = ""
     lacks: tuple[str, ...] = ()
+    sla: dict[str, bool] = field(default_factory=dict)
     engine: dict[str, Any] = field(default_factory=dict)
+    core: str = ""
+    core_reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `--format json`."""

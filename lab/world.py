@@ -1,4 +1,4 @@
-"""What a lab is made of while it runs: the kernel, the tag plane and the BIRDs of one sandbox.
+"""What a lab is made of while it runs: the kernel, the tag plane and the daemons of one sandbox.
 
 Lives in the supervisor. `plan` reads what really is, `apply` changes it; neither trusts a record of
 what was done before.
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edge.bgp.md5 import tcp_md5_failures
-from edge.bgp.process import Birds
 from edge.errors import EdgeError
 from edge.fastpath.impair import EitherPlane, ImpairmentPlane
 from edge.fastpath.ring import RingPlane
@@ -22,10 +21,16 @@ from edge.fastpath.tagplane import TagPlane
 from edge.net import readings
 from edge.net.capabilities import Asked, Realisation, choose_realisation, probe
 from edge.net.kernel import Kernel
-from edge.net.objects import BirdDaemon, Change, KernelObject, Queues, Ruleset
+from edge.net.macsec import require_macsec
+from edge.net.mka import MkaDaemons
+from edge.net.mpls_support import CoreChoice
+from edge.net.objects import Change, KernelObject, Macsec, MkaDaemon, Queues, Ruleset
 from lab.compile import compile_lab
+from lab.daemons import daemons_in
 from lab.marks import QosSupport, kernel_support, possible
 from lab.model import LabModel
+from lab.names.servers import require_programs
+from lab.own_routers import without_theirs
 from lab.plan import Plan, diff
 
 Kind = TypeVar("Kind", Queues, Ruleset)
@@ -59,27 +64,39 @@ class World:
             queue_leaves=self.qos.leaves,
             queues=self.ring.queues if self.ring else None,
         )
-        bird_directory.mkdir(mode=0o700, exist_ok=True)
-        self.birds = Birds(bird_directory, netns_directory)
+        self.daemons = daemons_in(bird_directory, netns_directory)
+        self.birds = self.daemons.birds
+        self.mka = MkaDaemons(bird_directory, self._netns_fd)
         self.model: LabModel | None = None
+        self.core: CoreChoice | None = None
         self.restarts: dict[str, int] = {}
 
     def _netns_fd(self, namespace: str) -> int:
         return self.kernel.netns_fd(namespace)
 
     def plan(self, model: LabModel) -> Plan:
-        """The steps from what the kernel and BIRD have now to `model`."""
+        """The steps from what the kernel and the daemons have now to `model`.
+
+        Raises CapabilityError when the model needs what this machine has not.
+        """
+        if model.names is not None:
+            require_programs()
         wanted = self._compiled(model)
-        return diff(wanted, self.found(wanted))
+        if any(isinstance(item, Macsec) for item in wanted):
+            require_macsec()
+        before = self._compiled(self.model) if self.model is not None else ()
+        return diff(wanted, without_theirs(self.found(wanted), wanted, before))
 
     def found(self, wanted: Sequence[KernelObject]) -> set[KernelObject]:
-        """What there is: read from the kernel, the tag plane and the BIRDs."""
-        return {*self.kernel.found(wanted), *self.birds.found()}
+        """What there is: read from the kernel, the tag plane and the daemons."""
+        return {*self.kernel.found(wanted), *self.daemons.found(), *self.mka.found()}
 
     def apply(self, changes: Sequence[Change]) -> list[EdgeError | None]:
         """Carry out steps of one stage; one result each."""
-        if isinstance(changes[0].subject, BirdDaemon):
-            return self.birds.apply(changes)
+        if self.daemons.handles(changes[0]):
+            return self.daemons.apply(changes)
+        if isinstance(changes[0].subject, MkaDaemon):
+            return self.mka.apply(changes)
         return self.kernel.apply(changes)
 
     def realisation_json(self) -> dict[str, str]:
@@ -89,13 +106,23 @@ class World:
             "reason": self.realisation.reason,
             "marking": self._marking(),
             "lacks": "; ".join(self.qos.lacks),
+            "core": self.core.name if self.core else "",
+            "core_reason": self.core.reason if self.core else "",
         }
 
-    def daemons(self) -> dict[str, dict[str, Any]]:
-        """The BIRDs that run: namespace -> {pid, restarts}."""
+    def _daemons_json(self) -> dict[str, dict[str, Any]]:
+        """The daemons that run, by namespace, others by name: {software, pid, pids, restarts}.
+
+        pid is the first of its processes.
+        """
         return {
-            namespace: {"pid": pid, "restarts": self.restarts.get(namespace, 0)}
-            for namespace, pid in self.birds.pids().items()
+            name: {
+                "software": self.daemons.software(name),
+                "pid": pids[0],
+                "pids": list(pids),
+                "restarts": self.restarts.get(name, 0),
+            }
+            for name, pids in self.daemons.pids().items()
         }
 
     def status(self) -> dict[str, Any]:
@@ -105,7 +132,7 @@ class World:
             "realisation": self.realisation_json(),
             "started": self.started,
             "pid": os.getpid(),
-            "daemons": self.daemons(),
+            "daemons": self._daemons_json(),
             "engine": self._engine_json(),
             "links": {
                 f"{space}:{link.name}": {"up": link.up, "carrier": link.carrier}
@@ -114,7 +141,7 @@ class World:
             },
             "tag_counters": self._tag_counters(),
             "md5_failures": {
-                space: tcp_md5_failures(self.kernel.netns_fd(space)).total for space in self.birds.pids()
+                space: tcp_md5_failures(self.kernel.netns_fd(space)).total for space in self.daemons.routing()
             },
             "marking": self._marking(),
             "lacks": list(self.qos.lacks),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -109,3 +109,22 @@ def find_node(model: LabModel, name: str) -> tuple[Node, str]:
     names = [node.name for node in model.nodes]
     near = [node.name for node in fits] or difflib.get_close_matches(name, names, 3) or names
     raise UsageError(f"lab {model.name} has no node {name}; perhaps one of: {', '.join(near)}")
+
+
+def change_lines(items: list[dict[str, Any]]) -> Iterator[str]:
+    """What changed, a line each; of a new thing what is not as usual, of one that is gone its name."""
+    for item in items:
+        path, before, after = item["path"], item["before"], item["after"]
+        if ".scope." in path or (before or None) == (after or None):
+            continue
+        if after is None and path.endswith(".name"):
+            yield f"{path.removesuffix('.name')}: gone"
+        elif before is None and path.endswith(".name"):
+            yield f"{path.removesuffix('.name')}: new"
+        elif after is not None:
+            new = before is None
+            yield f"{path}: {after}" if new else f"{path}: {_shown(before)} -> {_shown(after)}"
+
+
+def _shown(value: Any) -> Any:
+    return "-" if value in (None, "") else value

@@ -29,7 +29,8 @@ class SplitCommand(click.Command):
     epilog="\b\nExamples:\n"
     "  edgelab exec ce1 -- ip -br address\n"
     "  edgelab exec contoso msee1-amsterdam.ams.private -- ip route\n"
-    "  edgelab exec pc1 -- ping -c 3 10.50.1.4",
+    "  edgelab exec pc1 -- ping -c 3 10.50.1.4\n"
+    "  edgelab exec ce1 -- vtysh -c 'show bgp summary'      where ce1 is your own FRR",
 )
 @click.argument(
     "words", nargs=-1, required=True, metavar="[NAME] NODE -- COMMAND...", shell_complete=complete_node
@@ -43,6 +44,7 @@ def exec_command(ctx: click.Context, words: tuple[str, ...]) -> int:
     """
     from lab import enter
     from lab.client import Client
+    from lab.own_routers import mounts_of
 
     command = ctx.meta.get("command")
     if not command:
@@ -52,7 +54,8 @@ def exec_command(ctx: click.Context, words: tuple[str, ...]) -> int:
     with Client(state.find(words[0] if len(words) == 2 else None)) as client:
         _, namespace = find_node(client.model, words[-1])
         pid = client.supervisor_pid
-    return enter.run(pid, namespace, command)
+        mounts = mounts_of(client.model, client.directory.own_routers, namespace)
+    return enter.run(pid, namespace, command, mounts)
 
 
 @click.command(
@@ -64,6 +67,7 @@ def shell_command(words: tuple[str, ...]) -> int:
     """Open a shell ($SHELL) in a node, or in the lab, where `ip netns` shows all nodes."""
     from lab import enter
     from lab.client import Client
+    from lab.own_routers import mounts_of
 
     if len(words) > 2:
         raise click.UsageError(f"expected [NAME] [NODE], not: {' '.join(words)}")
@@ -72,6 +76,7 @@ def shell_command(words: tuple[str, ...]) -> int:
     node = words[-1] if len(words) == 2 or (words and name is None) else None
     with Client(state.find(name)) as client:
         namespace = find_node(client.model, node)[1] if node else None
+        mounts = mounts_of(client.model, client.directory.own_routers, namespace)
         pid = client.supervisor_pid
         where = node or client.directory.name
     shell = os.environ.get("SHELL", "/bin/sh")
@@ -79,4 +84,4 @@ def shell_command(words: tuple[str, ...]) -> int:
         raise UsageError(f"$SHELL is {shell}, which cannot be run; set SHELL=/bin/sh")
     os.environ["EDGELAB_NODE"] = where
     os.environ["PS1"] = f"[{where}] \\w \\$ "
-    return enter.run(pid, namespace, [shell])
+    return enter.run(pid, namespace, [shell], mounts)

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from lab.commands.common import format_option, print_json, topology_option
 
 
-@click.command(epilog="\b\nExample:\n  edgelab validate -t contoso.edge.yml")
+@click.command(
+    epilog="\b\nExamples:\n  edgelab validate -t contoso.edge.yml\n"
+    "  edgelab validate -t own-router.edge.yml --sheet ce1      what the configuration of ce1 needs"
+)
 @topology_option
+@click.option("--sheet", "router", metavar="ROUTER", help="Print what the order says to this router, too.")
 @format_option
-def validate_command(topology: Path, output: str) -> None:
+def validate_command(topology: Path, router: str | None, output: str) -> None:
     """Check a topology file and say everything that is wrong with it.
 
     Prints each problem as file:line:column: path: what is wrong; way out. Exit 2 when there is one.
     """
+    from lab.own_routers import preflight
+    from lab.sheet import sheet
     from lab.topology import load
 
     model = load(topology)
+    if note := preflight(model, runs_here=False):
+        click.echo(note, err=True)
+    told = sheet(model, router) if router is not None else None
     sessions = sum(len(vrf.sessions) for router in model.routers for vrf in router.vrfs)
     if output == "json":
         print_json(
@@ -30,6 +40,7 @@ def validate_command(topology: Path, output: str) -> None:
                 "links": len(model.links),
                 "sessions": sessions,
                 "checks": len(model.checks),
+                **({"sheet": told} if told is not None else {}),
             }
         )
         return
@@ -37,6 +48,22 @@ def validate_command(topology: Path, output: str) -> None:
         f"{topology}: good: lab {model.name}, {len(model.nodes)} nodes, {len(model.links)} links, "
         f"{sessions} session ends, {len(model.checks)} checks"
     )
+    if told is not None:
+        _show_sheet(told)
+
+
+def _show_sheet(told: dict[str, Any]) -> None:
+    from lab.report.table import rows_table, show
+
+    click.echo()
+    show(rows_table([{**row, "addresses": ", ".join(row["addresses"])} for row in told["interfaces"]]))
+    click.echo()
+    show(rows_table([{**row, "md5": "as ordered" if row["md5"] else ""} for row in told["neighbors"]]))
+    click.echo()
+    for network in told["networks"]:
+        click.echo(f"announce {network}")
+    for route in told["routes"]:
+        click.echo(f"route {route['destination']} via {', '.join(route['via'])}")
 
 
 @click.command(

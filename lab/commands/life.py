@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,7 @@ from lab import state
 from lab.commands.common import (
     NamedOption,
     Seconds,
+    change_lines,
     complete_lab,
     format_option,
     print_json,
@@ -22,6 +23,10 @@ from lab.commands.common import (
 
 if TYPE_CHECKING:
     from edge.net.capabilities import Asked
+
+
+CHANGES_SHOWN = 10
+"""Lines of what the service has differently, of one deploy."""
 
 
 @click.command(
@@ -65,10 +70,12 @@ def deploy_command(
     """Bring the lab of a topology file up, or change a running lab into it.
 
     A lab that runs already is compared with the file and only the difference is applied; sessions that
-    are not concerned go on. Exit 1 when the lab is up but some sessions did not come.
+    are not concerned go on. What commands to its service have changed, and the file does not say, is
+    undone. Exit 1 when the lab is up but some sessions did not come.
     """
     from lab.deploy import deploy
     from lab.deploy import dry_run as plan_only
+    from lab.own_routers import preflight
     from lab.progress import Progress
     from lab.topology import derive, load
 
@@ -77,6 +84,8 @@ def deploy_command(
         if not state.NAME_PATTERN.fullmatch(name):
             raise UsageError(f"{name!r} cannot name a lab: letters, digits and dashes, at most 32")
         model = derive({**model.document, "name": name})
+    if unchecked := preflight(model, runs_here=not dry_run):
+        click.echo(unchecked, err=True)
     if dry_run:
         plan, note = plan_only(model, links)
         if output == "json":
@@ -104,16 +113,26 @@ def _tell(done: dict[str, object], nodes: int, no_wait: bool) -> None:
     realisation: dict[str, str] = done["realisation"]  # type: ignore[assignment]
     pending: list[dict[str, str]] = done["pending"]  # type: ignore[assignment]
     words = ", ".join(f"{count} {action}d" for action, count in counts.items() if count)
+    from lab.report.words import CORES
+
     if done["created"]:
         steps = sum(counts.values())
         click.echo(f"lab {done['name']} is up: {nodes} nodes, {steps} steps in {done['seconds']:.2f} s")
         click.echo(f"tags by {realisation['name']}: {realisation['reason']}")
+        if realisation.get("core"):
+            click.echo(f"provider's core by {CORES[realisation['core']]}: {realisation['core_reason']}")
         if realisation.get("lacks"):
             click.echo(realisation["lacks"], err=True)
     elif words:
         click.echo(f"lab {done['name']} is changed: {words} in {done['seconds']:.2f} s")
     else:
         click.echo(f"lab {done['name']}: nothing changed")
+    changes: list[dict[str, Any]] = done["changes"]  # type: ignore[assignment]
+    lines = list(change_lines(changes))
+    for line in lines[:CHANGES_SHOWN]:
+        click.echo(f"  {line}")
+    if len(lines) > CHANGES_SHOWN:
+        click.echo(f"  and {len(lines) - CHANGES_SHOWN} more")
     for item in pending:
         who = f"session {item['session']} of {item['namespace']} to {item['neighbor']}"
         click.echo(f"{who} is not up: {item['state']}", err=True)

@@ -1,4 +1,4 @@
-"""`edgelab inspect` and `edgelab events`: what is, and what happens."""
+"""`edgelab inspect`, `show` and `events`: what is, what is ordered, and what happens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from lab import state
-from lab.commands.common import format_option, name_argument
+from lab.commands.common import format_option, name_argument, print_json
+from lab.resources import KINDS, rows_of
 
 
 @click.command(
@@ -68,4 +69,75 @@ def _line(event: dict[str, Any]) -> str:
         return f"{clock} {kind:8} {place}:{device} {words if fields['present'] else 'gone'}"
     if kind == "session":
         return f"{clock} {kind:8} {place} {fields.get('protocol', '')}: {fields.get('text', '')}"
+    if kind == "service":
+        return f"{clock} {kind:8} {fields['command']} {', '.join(fields['changes'])}".rstrip()
     return f"{clock} {kind:8} {place} {' '.join(f'{key}={value}' for key, value in fields.items())}".rstrip()
+
+
+_READOUTS = {
+    "arp": "ARP tables of peerings.",
+    "routes": "Route tables of the MSEEs' routing domains.",
+    "summary": "BGP neighbours of the MSEEs' routing domains.",
+    "stats": "Octets into and out of Azure, by peering and path.",
+    "metrics": "Metrics as Azure Monitor names them; for Prometheus, too.",
+    "packets": "Test private peering: packets that each MSEE sees.",
+}
+"""Verbs in lab.commands.azure, imported when they are used."""
+
+
+class _Show(click.Group):
+    """One verb for each kind of resource, and those that read the routers."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """What is ordered, then what the routers have."""
+        return [*KINDS, *_READOUTS]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Both lists, without importing any verb."""
+        with formatter.section("What is ordered"):
+            formatter.write_dl([(name, f"List {name}.") for name in KINDS])
+        with formatter.section("What Azure shows of it, read from the routers now"):
+            formatter.write_dl(list(_READOUTS.items()))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb of a kind or a readout, or None when there is none."""
+        if cmd_name in _READOUTS:
+            from lab.commands.azure import READOUTS
+
+            return READOUTS[cmd_name]
+        if cmd_name not in KINDS:
+            return None
+
+        @click.command(cmd_name, help=f"List {cmd_name}.", epilog=f"\b\nExample:\n  edgelab show {cmd_name}")
+        @name_argument
+        @format_option
+        def command(name: str | None, output: str) -> None:
+            _show(cmd_name, name, output)
+
+        return command
+
+
+def _show(kind: str, name: str | None, output: str) -> None:
+    from lab.client import Client
+    from lab.service.codec import decode_state
+
+    directory = state.find(name)
+    with Client(directory) as client:
+        service = decode_state(client.request("hello")["state"], f"lab {directory.name}")
+    rows = rows_of(service, kind)
+    if output == "json":
+        print_json({"version": 1, "lab": directory.name, kind: rows})
+    elif not rows:
+        click.echo(f"lab {directory.name} has no {kind}")
+    else:
+        from lab.report.table import rows_table, show
+
+        show(rows_table(rows))
+
+
+show_command = _Show(
+    "show",
+    help="What is ordered of the service, and what Azure shows of it; `inspect` shows what runs.",
+    epilog="\b\nExamples:\n  edgelab show circuits\n  edgelab show peerings --format json | jq .peerings\n"
+    "  edgelab show routes --peering private --path primary\n  edgelab show metrics --every 5",
+)

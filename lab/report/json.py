@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lab.checks.result import CheckResult, title
-from lab.model import FrameCheck, PathCheck, PingCheck, RouteCheck, SessionsCheck
+from lab.model import FrameCheck, HttpsCheck, NameCheck, PathCheck, PingCheck, RouteCheck, SessionsCheck
 from lab.view import LabView
 
 _KINDS = {
@@ -16,6 +16,8 @@ _KINDS = {
     SessionsCheck: "sessions",
     RouteCheck: "route",
     FrameCheck: "frame",
+    NameCheck: "name",
+    HttpsCheck: "https",
 }
 
 

@@ -9,14 +9,14 @@ from edge.console import BAD, GOOD, QUIET, Cell, show, table
 from lab.checks.result import CheckResult, title
 from lab.classes import policers
 from lab.report.traffic import impairments_table, policed_lines, queues_table
-from lab.report.words import duration, visible
+from lab.report.words import CORES, duration, visible
 from lab.view import LabView, LinkView, SessionView
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
     from rich.table import Table
 
-__all__ = ["checks_table", "inspect_tables", "labs_table", "show"]
+__all__ = ["checks_table", "inspect_tables", "labs_table", "rows_table", "show"]
 
 
 def inspect_tables(view: LabView) -> Group:
@@ -36,13 +36,21 @@ def inspect_tables(view: LabView) -> Group:
     if internal:
         parts.append(gap)
         up = sum(item.established for item in internal)
-        parts.append(Text(f"sessions inside sites and Microsoft: {up} of {len(internal)} established"))
+        shut = sum(item.shut and not item.established for item in internal)
+        rest = f", {shut} shut by the service" if shut else ""
+        words = f"sessions inside sites and Microsoft: {up} of {len(internal)} established{rest}"
+        parts.append(Text(words))
     parts += [
         Text(f"{item.label} IPv{item.family} {item.node} -> {item.neighbor}: {visible(item.why)}", style=BAD)
         for item in shown
         if item.why
     ]
     parts += [Text(line) for line in (*_stray_frames(view), *policed_lines(policers(view.tag_counters)))]
+    parts += [
+        Text(f"{peering}: no SLA, for that the sessions of both connections must be up", style=BAD)
+        for peering, applies in view.sla.items()
+        if not applies
+    ]
     parts += [Text(line, style=BAD) for line in view.lacks]
     return Group(*parts)
 
@@ -67,6 +75,19 @@ def checks_table(results: Sequence[CheckResult]) -> Group:
     return Group(seen, Text(closing, style=BAD if failed else GOOD))
 
 
+def rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Rows of one kind, all with the same keys; a column in which nothing stands is left out."""
+    columns = [key for key in rows[0] if any(row[key] not in (None, "", []) for row in rows)]
+    heads = tuple(column.replace("_", " ") for column in columns)
+    return table(heads, [tuple(_cell(row[column]) for column in columns) for row in rows], fold=heads[1:])
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str("" if value is None else value)
+
+
 def labs_table(rows: Iterable[Mapping[str, Any]]) -> Table:
     """Running labs: mappings with name, nodes, circuits, realisation, uptime_s and topology."""
     return table(
@@ -89,12 +110,13 @@ def labs_table(rows: Iterable[Mapping[str, Any]]) -> Table:
 def _headline(view: LabView) -> str:
     reason = f" ({view.reason})" if view.reason else ""
     up = f"up {duration(view.uptime_s)}"
-    return f"lab {view.name}: {len(view.nodes)} nodes, {up}, tags by {view.realisation}{reason}"
+    core = f", provider's core by {CORES[view.core]} ({view.core_reason})" if view.core else ""
+    return f"lab {view.name}: {len(view.nodes)} nodes, {up}, tags by {view.realisation}{reason}{core}"
 
 
 def _nodes(view: LabView) -> Table:
     return table(
-        ("node", "kind", "tier", "state", "BIRD restarts"),
+        ("node", "kind", "tier", "state", "restarts"),
         [
             (
                 node.name,
@@ -142,7 +164,8 @@ def _worth_showing(sessions: Sequence[SessionView]) -> list[SessionView]:
         item
         for item in sessions
         if item.side == "customer"
-        or (not item.established and (item.side == "" or (item.label, item.family) not in told))
+        or (not item.established and item.side == "" and not item.shut)
+        or (not item.established and item.side != "" and (item.label, item.family) not in told)
     ]
 
 

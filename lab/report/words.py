@@ -10,6 +10,10 @@ _UNITS = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 """Seconds and name of a unit, and of the one that the rest is told in."""
 
 
+CORES = {"mpls": "MPLS labels", "vrf": "a VRF at each hop"}
+"""What tells customers apart in a provider's core, in words."""
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as people say it: `0.3 s`, `42 s`, `3 min 5 s`, `2 h 1 min`, `4 d 2 h`; empty for None."""
     if seconds is None:

@@ -77,6 +77,11 @@ class LinkEnds:
     a: tuple[IPv4Interface, IPv6Interface]
     b: tuple[IPv4Interface, IPv6Interface]
 
+    @property
+    def pairs(self) -> tuple[tuple[Interface, Interface], ...]:
+        """(a, b) of each IP version."""
+        return (self.a[0], self.b[0]), (self.a[1], self.b[1])
+
 
 class Numbering:
     """Gives out link addresses and router ids during one derivation."""

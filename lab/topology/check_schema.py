@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Strict, Tag
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, Strict, Tag
 
 from lab.topology.part import Part
 from lab.topology.qos_schema import ClassName
-from lab.topology.values import CommunityText, Prefix, VlanId
+from lab.topology.values import CommunityText, Prefix, VlanId, refuse
 
-CHECK_KINDS = ("ping", "path", "sessions", "route", "frame")
+CHECK_KINDS = ("ping", "path", "sessions", "route", "frame", "name", "https")
+
+
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+", re.IGNORECASE | re.ASCII)
+_SCHEME = "https://"
+
+
+def _host_name(value: str) -> str:
+    if not _HOST_NAME.fullmatch(value):
+        refuse(f"{value!r} is no host name", "write one such as teams.microsoft.com")
+    return value
+
+
+def _url(value: str) -> str:
+    if not value.startswith(_SCHEME) or not _HOST_NAME.fullmatch(value.removeprefix(_SCHEME).rstrip("/")):
+        refuse(f"{value!r} is no URL of a front end", "write one such as https://teams.microsoft.com")
+    return value
+
+
+HostName = Annotated[str, AfterValidator(_host_name)]
+Url = Annotated[str, AfterValidator(_url)]
+
+
+def host_of(url: str) -> str:
+    """The host name of a Url."""
+    return url.removeprefix(_SCHEME).rstrip("/")
 
 
 class PingCheckSpec(Part):
@@ -77,6 +104,35 @@ class FrameCheckSpec(Part):
     )
 
 
+class NameCheckSpec(Part):
+    """A node's nameserver knows a name; the lab needs `internet: {names: true}`."""
+
+    name: Annotated[tuple[str, HostName], Strict(False)] = Field(
+        description="[source host, name]", examples=[["pc1", "teams.microsoft.com"]]
+    )
+    via: str | None = Field(
+        default=None, description="How the question travels: a circuit's name, or internet."
+    )
+    family: Literal[4, 6] = Field(default=4, description="IP version of the address.")
+    present: bool = Field(default=True, description="false: the name has no address.")
+
+
+class HttpsCheckSpec(Part):
+    """A front end answers with a good certificate; the lab needs `internet: {names: true}`."""
+
+    https: Annotated[tuple[str, Url], Strict(False)] = Field(
+        description="[source host, https://name]", examples=[["pc1", "https://teams.microsoft.com"]]
+    )
+    via: str | None = Field(default=None, description="The way to it: a circuit's name, or internet.")
+    peering: Literal["private", "microsoft"] | None = Field(default=None, description="The peering crossed.")
+    family: Literal[4, 6] = Field(default=4, description="IP version.")
+    revocation: bool = Field(
+        default=False,
+        description="true: the revocation list that the certificate names can be fetched, too, and does not "
+        "list it.",
+    )
+
+
 def _kind(value: object) -> str | None:
     """Tag of a check by the key that names its kind; in <> so that no key can look like it."""
     keys = value if isinstance(value, dict) else vars(value) if isinstance(value, BaseModel) else {}
@@ -89,6 +145,8 @@ CheckSpec = Annotated[
     | Annotated[PathCheckSpec, Tag("<path>")]
     | Annotated[SessionsCheckSpec, Tag("<sessions>")]
     | Annotated[RouteCheckSpec, Tag("<route>")]
-    | Annotated[FrameCheckSpec, Tag("<frame>")],
+    | Annotated[FrameCheckSpec, Tag("<frame>")]
+    | Annotated[NameCheckSpec, Tag("<name>")]
+    | Annotated[HttpsCheckSpec, Tag("<https>")],
     Discriminator(_kind),
 ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from edge.model import Network
-from lab.service import asn, limits, peerings, prefixes, services
+from lab.service import asn, limits, locations, peerings, prefixes, services
 from lab.service.refusal import Refusal
 from lab.topology.part import Part, is_strict
 from lab.topology.qos_schema import CircuitQos
@@ -16,6 +16,7 @@ from lab.topology.values import (
     Ethertype,
     InterfacePrefix,
     LocationName,
+    Name,
     OneOrMany,
     Prefix,
     ProviderName,
@@ -23,6 +24,9 @@ from lab.topology.values import (
     refuse,
     refuse_if,
 )
+
+CUSTOMER_ASN = 65001
+"""AS number of a customer's edges towards a provider that manages Layer 3, when nobody says another."""
 
 
 class Sku(Part):
@@ -53,6 +57,12 @@ class Handoff(Part):
     )
     outer_ethertype: Ethertype | None = Field(
         default=None, description="Ethertype of the S-tag on the customer's wire (default 0x8100)."
+    )
+    evc_tags: Annotated[list[VlanId], Field(min_length=2, max_length=2)] | None = Field(
+        default=None,
+        description="point-to-point: outer tags of the primary and the secondary virtual circuit on the "
+        "customer's line; the S-tag and the next one when left out.",
+        examples=[[101, 102]],
     )
 
 
@@ -147,6 +157,11 @@ class MicrosoftPeering(PrivatePeering):
         "for each link; only sources in this list may enter.",
         examples=[["203.0.113.0/28"]],
     )
+    nat: Literal["per-link", "common"] = Field(
+        default="per-link",
+        description="per-link: a half of the pool for each link, translated where the link begins. common: "
+        "one pool before the links part, which one edge with both connections can do.",
+    )
     route_filter: list[Annotated[str, AfterValidator(_offered)]] = Field(
         default_factory=list,
         description="Services whose routes Microsoft announces: names or communities; none without a filter.",
@@ -173,32 +188,74 @@ class Peerings(Part):
         return self
 
 
-def _only(known: str, later: tuple[str, ...]) -> BeforeValidator:
-    """A choice of one in this version; the others of the field are refused by name."""
-
-    def check(value: object) -> object:
-        if value in later:
-            refuse(f"{value} is not in this version", f"write {known}")
-        return value
-
-    return BeforeValidator(check)
-
-
 class Circuit(Part):
     """An ExpressRoute circuit: two connections through one provider to a pair of MSEEs."""
 
-    model: Annotated[
-        Literal["cloud-exchange"], _only("cloud-exchange", ("point-to-point", "any-to-any", "direct"))
-    ] = Field(default="cloud-exchange", description="Connectivity model.")
-    managed: Annotated[Literal["layer2"], _only("layer2", ("layer3",))] = Field(
-        default="layer2", description="layer2: the customer's edge speaks BGP with Microsoft."
+    model: Literal["cloud-exchange", "point-to-point", "any-to-any", "direct"] = Field(
+        default="cloud-exchange",
+        description="Connectivity model. point-to-point: a site's only edge has one line, on which the outer "
+        "tag tells both connections apart. any-to-any: an IPVPN, the provider's core joins any number of "
+        "sites, and Microsoft's edge is one more branch. direct: the edges are wired to a port pair.",
     )
-    provider: ProviderName = Field(description="Connectivity provider; names the node between edge and MSEE.")
-    location: LocationName = Field(description="Peering location, where the MSEEs stand.")
+    managed: Literal["layer2", "layer3"] = Field(
+        default="layer2",
+        description="layer2: the customer's edge speaks BGP with Microsoft. layer3: a pair of the provider's "
+        "routers does, and passes routes on to the edges. any-to-any: always layer3.",
+    )
+    customer_asn: int | None = Field(
+        default=None,
+        description="layer3: AS number of the customer's edges towards the provider's routers, which have "
+        f"peer_asn ({CUSTOMER_ASN} when left out).",
+        examples=[65001],
+    )
+    provider: ProviderName | None = Field(
+        default=None,
+        description="Connectivity provider; names the node between edge and MSEE. None with model direct.",
+    )
+    location: LocationName | None = Field(
+        default=None,
+        description="Peering location, where the MSEEs stand; model direct has that of its port pair.",
+    )
+    metro: bool = Field(
+        default=False,
+        description="High resiliency: the secondary connection ends in the city's second site "
+        f"({', '.join(f'{one} and {two}' for one, two in locations.METRO.items())}).",
+    )
+    port: Name | None = Field(
+        default=None, description="The port pair that carries a circuit of model direct.", examples=["pair1"]
+    )
+    rate_limit: bool = Field(
+        default=False,
+        description="direct: the MSEE's ports clamp what exceeds the bandwidth by more than 20 % to the "
+        "bandwidth; without it a circuit is as fast as the ports.",
+    )
     sku: Sku = Field(description="Tier and billing.")
-    bandwidth: Bandwidth = Field(description="Per direction and connection; the provider polices it.")
+    bandwidth: Bandwidth = Field(
+        description="Per direction and connection; the provider polices it, and a port pair where asked to."
+    )
+    fastpath_addresses: int | None = Field(
+        default=None,
+        ge=0,
+        description="Most addresses of machines on FastPath; the service's own limit (25,000 by a provider) "
+        "when left out. Further ones are served by the gateway.",
+    )
     handoff: Handoff = Field(default_factory=Handoff, description="Tags on the customer's wire.")
     peerings: Peerings = Field(description="private and/or microsoft.")
     qos: CircuitQos = Field(
         default_factory=CircuitQos, description="What Microsoft's edge does with marks and queues."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _managed_vpn(cls, value: object) -> object:
+        """An any-to-any circuit that does not say who speaks BGP is the provider's (facts 1.1)."""
+        if isinstance(value, dict) and value.get("model") == "any-to-any" and "managed" not in value:
+            return {**value, "managed": "layer3"}
+        return value
+
+    @field_validator("customer_asn")
+    @classmethod
+    def _speaks(cls, value: int | None) -> int | None:
+        if value is not None:
+            refuse_if(asn.refuse_peer_asn(value, "private", strict=False))
+        return value

@@ -10,50 +10,72 @@ from lab.model import (
     Check,
     Circuit,
     FrameCheck,
+    HttpsCheck,
     LabModel,
+    NameCheck,
     PathCheck,
     Peering,
     PingCheck,
     RouteCheck,
     SessionsCheck,
 )
-from lab.service.services import parse_community, resolve_filter
+from lab.service.services import parse_community
+from lab.service.state import State
 from lab.topology.check_schema import (
     FrameCheckSpec,
+    HttpsCheckSpec,
+    NameCheckSpec,
     PathCheckSpec,
     PingCheckSpec,
     RouteCheckSpec,
     SessionsCheckSpec,
+    host_of,
 )
+from lab.topology.direct import build_pairs
+from lab.topology.fastpath import served
 from lab.topology.links import impaired
 from lab.topology.msee import build_msees
-from lab.topology.orders import CONNECTIONS, CircuitOrder, PeeringOrder, orders_of
+from lab.topology.naming import names_of
+from lab.topology.orders import CircuitOrder, PeeringOrder, orders_of
 from lab.topology.parts import Parts
 from lab.topology.provider import build_providers
+from lab.topology.provider_edges import build_provider_edges
 from lab.topology.public import build_core, build_internet, has_core, has_internet
+from lab.topology.reach import build_reaches
 from lab.topology.schema import Topology
 from lab.topology.sites import build_site
-from lab.topology.vnets import build_vnets, plan_vnet
+from lab.topology.vnet_internet import join_vnets_to_internet
+from lab.topology.vnets import build_vnets, plan_vnets
+from lab.topology.vpn_core import build_vpns
 
 ALL = "all"
 """What `sessions:` says for every circuit."""
 
 
-def build(topology: Topology) -> LabModel:
-    """Derive the model. The topology has passed `rules`; InputError only when two derived names meet."""
-    orders = orders_of(topology)
-    vnets = tuple(plan_vnet(name, vnet) for name, vnet in topology.vnets.items())
-    core, internet = has_core(topology), has_internet(topology)
+def build(topology: Topology, state: State) -> LabModel:
+    """Derive the model from the customer's side of a topology and the service's State.
+
+    Both have passed `rules`; InputError only when two derived names meet.
+    """
+    orders = orders_of(topology, state)
+    vnets = plan_vnets(topology, state)
+    core, internet = has_core(state), has_internet(topology)
     parts = Parts()
     for name, site in topology.sites.items():
         build_site(parts, name, site, orders)
+    build_provider_edges(parts, topology, orders)
+    build_vpns(parts, topology, orders)
     build_providers(parts, orders)
-    build_msees(parts, orders, vnets)
+    fast = {order.name: served(topology, state, vnets, order.name) for order in orders}
+    build_msees(parts, orders, vnets, state, fast)
+    build_pairs(parts, orders)
+    build_reaches(parts, state, orders)
     build_vnets(parts, vnets, orders)
     if core:
-        build_core(parts, orders, internet)
+        build_core(parts, orders, internet, topology.internet.names)
     if internet:
         build_internet(parts, topology, core)
+        join_vnets_to_internet(parts, vnets)
     _refuse_collisions(parts)
     model = LabModel(
         name=topology.name,
@@ -63,10 +85,12 @@ def build(topology: Topology) -> LabModel:
         switches=tuple(parts.switches),
         fabrics=tuple(parts.fabrics),
         links=tuple(parts.links),
-        circuits=tuple(_circuit(order) for order in orders),
+        circuits=tuple(_circuit(state, order) for order in orders),
         peering_ends=tuple(parts.ends),
         checks=tuple(_check(spec) for spec in topology.checks),
-        document=topology.model_dump(mode="json"),
+        document=topology.model_dump(mode="json", by_alias=True),
+        state=state,
+        names=names_of(topology, core) if internet else None,
     )
     return impaired(model, topology)
 
@@ -102,40 +126,42 @@ def _twice(names: Iterable[str]) -> list[str]:
     return found
 
 
-def _circuit(order: CircuitOrder) -> Circuit:
-    spec = order.spec
+def _circuit(state: State, order: CircuitOrder) -> Circuit:
+    ordered = order.ordered
     return Circuit(
-        name=order.name,
-        model=spec.model,
-        provider=spec.provider,
-        location=spec.location,
-        tier=spec.sku.tier,
-        family=spec.sku.family,
+        name=ordered.name,
+        model=order.model,
+        provider=ordered.provider,
+        location=ordered.location,
+        tier=ordered.tier,
+        family=ordered.family,
         bandwidth_bps=order.bandwidth_bps,
-        s_tag=order.s_tag,
-        peerings=tuple(_peering(peering) for peering in order.peerings),
+        s_tag=ordered.s_tag,
+        peerings=tuple(_peering(state, peering) for peering in order.peerings),
     )
 
 
-def _peering(order: PeeringOrder) -> Peering:
-    spec = order.microsoft
+def _peering(state: State, order: PeeringOrder) -> Peering:
+    ordered = order.ordered
     return Peering(
         name=order.name,
-        vlan=order.spec.vlan,
-        peer_asn=order.spec.peer_asn,
-        subnets=tuple(
-            order.ends[connection, version].customer.network
-            for version in order.versions
-            for connection in CONNECTIONS
-        ),
-        bfd=order.spec.bfd,
-        advertised_public_prefixes=tuple(spec.advertised_public_prefixes) if spec else (),
-        route_filter=resolve_filter(spec.route_filter) if spec else (),
+        vlan=ordered.vlan,
+        peer_asn=ordered.peer_asn,
+        subnets=tuple(network for version in order.versions for network in ordered.links(version)),
+        bfd=ordered.bfd,
+        advertised_public_prefixes=order.advertised,
+        route_filter=state.filters[ordered.route_filter].communities if ordered.route_filter else (),
     )
 
 
 def _check(
-    spec: PingCheckSpec | PathCheckSpec | SessionsCheckSpec | RouteCheckSpec | FrameCheckSpec,
+    spec: PingCheckSpec
+    | PathCheckSpec
+    | SessionsCheckSpec
+    | RouteCheckSpec
+    | FrameCheckSpec
+    | NameCheckSpec
+    | HttpsCheckSpec,
 ) -> Check:
     if isinstance(spec, PingCheckSpec):
         return PingCheck(spec.ping[0], spec.ping[1], spec.family, spec.count)
@@ -159,4 +185,11 @@ def _check(
         communities = tuple(c for c in map(parse_community, spec.communities) if c is not None)
         path = None if spec.as_path is None else tuple(spec.as_path)
         return RouteCheck(spec.route[0], spec.route[1], spec.present, path, communities)
+    if isinstance(spec, NameCheckSpec):
+        return NameCheck(*spec.name, spec.via or "", spec.family, spec.present)
+    if isinstance(spec, HttpsCheckSpec):
+        source, url = spec.https
+        return HttpsCheck(
+            source, host_of(url), spec.via or "", spec.peering or "", spec.family, spec.revocation
+        )
     return FrameCheck(spec.frame, tuple(spec.tags), spec.protocol)

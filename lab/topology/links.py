@@ -22,13 +22,14 @@ def ends_of(model: LabModel) -> dict[str, tuple[str, str]]:
 
 
 def impaired(model: LabModel, topology: Topology) -> LabModel:
-    """The model with the impairments of the file. The topology has passed `rules`."""
+    """The model with the impairments of the file, but of links that went with what a command deleted."""
     if not topology.links:
         return model
     ends, links = ends_of(model), {link.name: link for link in model.links}
     found = tuple(
         item
         for name, entries in topology.links.items()
+        if name in links
         for entry in entries
         for item in _directions(links[name], ends[name], entry)
     )

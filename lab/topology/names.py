@@ -19,6 +19,8 @@ HOST_DEVICE = "eth0"
 INTERNET = "internet"
 CORE = "microsoft-core"
 CORE_DEVICE = "core"
+ACCESS_DEVICE = "access"
+CARD_DEVICE = "msee"
 
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 
@@ -45,6 +47,61 @@ def slug(text: str) -> str:
 def circuit_short(circuit: str) -> str:
     """A circuit's name in devices: at most 9 characters, so that `<it>1.4094` is a device's name."""
     return short(circuit, 9)
+
+
+def line_port(circuit: str) -> str:
+    """Device of a point-to-point circuit's only line, equal on the CE and on the provider's side."""
+    return f"{circuit_short(circuit)}0"
+
+
+def line(circuit: str) -> str:
+    """That line."""
+    return f"{circuit}-line"
+
+
+def provider_edge(circuit: str, number: int) -> str:
+    """The provider's router of connection 1 or 2 of a circuit whose Layer 3 it manages."""
+    return f"{circuit}-pe{number}"
+
+
+def access_link(circuit: str, number: int) -> str:
+    """The customer's link to that router."""
+    return f"{circuit}-access{number}"
+
+
+def border_pe(provider: str, location: str, number: int) -> str:
+    """A provider's PE that faces MSEE 1 or 2 of a location, for any-to-any circuits."""
+    return f"{provider_node(provider, location)}-pe{number}"
+
+
+def site_pe(provider: str, site: str) -> str:
+    """The provider's PE that a site of an any-to-any circuit hangs on, when the file names none."""
+    return f"{slug(provider)}-{site}-pe"
+
+
+def core_router(provider: str, number: int) -> str:
+    """P router 1 or 2 of a provider's core."""
+    return f"{slug(provider)}-p{number}"
+
+
+def core_trunk(pe: str) -> str:
+    """A PE's link to its P router."""
+    return f"{pe}-core"
+
+
+def core_port(node: str) -> str:
+    """A core router's port towards another node; room is left for a tag behind it."""
+    return short(node, 10)
+
+
+def attachment_link(circuit: str, edge: str, number: int) -> str:
+    """The link of an any-to-any circuit between an edge (CE) and the first, second, ... of its PEs."""
+    return f"{circuit}-{edge}" if number == 1 else f"{circuit}-{edge}-{number}"
+
+
+def vpn_vrf(node: str, circuit: str) -> str:
+    """Namespace of an any-to-any circuit's VRF on a provider's router."""
+    return f"{node}.{circuit}"
 
 
 def customer_port(circuit: str, number: int) -> str:
@@ -77,6 +134,31 @@ def msee_port(provider: str) -> str:
     return short(slug(provider), 10)
 
 
+def pair_port(pair: str, number: int) -> str:
+    """Device of link 1 (primary) or 2 (secondary) of a Direct port pair, equal on the CE and on the MSEE."""
+    return f"{short(pair, 12)}{number}"
+
+
+def secure_port(port: str) -> str:
+    """The device that encrypts on the port of a Direct pair."""
+    return f"{port}s"
+
+
+def pair_card(msee: str, pair: str) -> str:
+    """Namespace of an MSEE's port of a Direct port pair."""
+    return f"{msee}.{pair}"
+
+
+def pair_device(pair: str) -> str:
+    """The same port as the MSEE's routing knows it."""
+    return short(pair, 10)
+
+
+def card_link(pair: str, connection: str) -> str:
+    """The way from an MSEE's port of a Direct port pair to its routing."""
+    return f"{circuit_link(pair, connection)}-{CARD_DEVICE}"
+
+
 def provider_port(number: int) -> str:
     """The provider's port towards MSEE 1 or 2."""
     return f"msee{number}"
@@ -92,9 +174,29 @@ def vnet_switch(vnet: str) -> str:
     return f"{vnet}-net"
 
 
+def wire_of(device: str) -> str:
+    """The end of a wire under a gateway's interface."""
+    return f"{device}.wire"
+
+
+def fast_device(vnet: str) -> str:
+    """An MSEE's device on the machines' LAN of a virtual network, beside its gateway."""
+    return f"{short(vnet, MAX_DEVICE - 5)}.fast"
+
+
 def gateway(vnet: str, number: int) -> str:
     """Gateway instance 0 or 1."""
     return f"{vnet}-gw{number}"
+
+
+def reach_link(reach: str, number: int) -> str:
+    """The backbone between the primary (1) or the secondary (2) MSEEs of two circuits."""
+    return f"{reach}-reach{number}"
+
+
+def reach_device(reach: str) -> str:
+    """Its device in both VRFs."""
+    return f"{short(reach, MAX_DEVICE - 3)}.gr"
 
 
 def circuit_link(circuit: str, connection: str) -> str:

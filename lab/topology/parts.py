@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from edge.model import Address, Bfd, Network, Router, StaticRoute, Timers
+from edge.model import Address, Bfd, Network, Router, StaticRoute, Timers, Vrf
 from edge.net.objects import Endpoint
 from lab.model import Fabric, Host, HostInterface, Link, Node, NodeKind, PeeringEnd, Switch, Tier
 from lab.topology import names
@@ -41,6 +41,17 @@ class Parts:
         self.node(
             router.name, kind, tier, [v.namespace for v in router.vrfs if v.namespace != router.namespace]
         )
+
+    def vrf(self, namespace: str) -> Vrf:
+        """The VRF in that namespace. Raises StopIteration when no router has one there yet."""
+        return next(vrf for router in self.routers for vrf in router.vrfs if vrf.namespace == namespace)
+
+    def put(self, vrf: Vrf) -> None:
+        """Put a VRF into the place of the one in its namespace."""
+        self.routers = [
+            replace(one, vrfs=tuple(vrf if old.namespace == vrf.namespace else old for old in one.vrfs))
+            for one in self.routers
+        ]
 
     def link(self, name: str, a: tuple[str, str], b: tuple[str, str]) -> None:
         """An untagged wire between two (namespace, device)."""

@@ -29,6 +29,25 @@ LONGEST_EXAMPLE = 90
 EXAMPLE = """\
 name: every-key
 strict: false                      # as when left out
+core: auto                         # as when left out
+
+ports:
+  pair1:
+    location: London
+    bandwidth: 10G
+    encapsulation: qinq
+    billing: unlimited
+    links:
+      primary:
+        admin_state: enabled
+        macsec: {ckn: pair1-ckn, cak: pair1-cak, cipher: GcmAes128}
+        edge_macsec: {ckn: pair1-ckn, cak: old-cak}
+      secondary: {admin_state: disabled}
+
+secrets:
+  pair1-ckn: "1000"
+  pair1-cak: 00112233445566778899aabbccddeeff
+  old-cak: ffeeddccbbaa99887766554433221100
 
 circuits:
   ams:
@@ -36,6 +55,7 @@ circuits:
     managed: layer2
     provider: Equinix
     location: Amsterdam
+    metro: true
     sku: {tier: premium, family: metered}
     bandwidth: 200M
     handoff: {encapsulation: qinq, s_tag: 3, outer_ethertype: "0x88a8"}
@@ -57,42 +77,89 @@ circuits:
         bfd: false
         timers: {keepalive: 60, hold: 180}
         advertised_public_prefixes: [203.0.113.0/28]
+        nat: per-link
         route_filter: [teams, exchange, "12076:51002"]
     qos: {msee: remark, queues: true}
+  plant:
+    model: point-to-point
+    provider: Colt
+    location: London
+    sku: {tier: standard}
+    bandwidth: 50M
+    fastpath_addresses: 100
+    handoff: {evc_tags: [101, 102]}
+    peerings: {private: {vlan: 100, peer_asn: 65020, subnet: 172.16.0.0/29}}
+  branch:
+    managed: layer3
+    customer_asn: 65001
+    provider: Colt
+    location: London
+    sku: {tier: standard}
+    bandwidth: 50M
+    peerings: {private: {vlan: 100, peer_asn: 65030, subnet: 172.16.1.0/29}}
+  wan:
+    model: any-to-any
+    provider: Colt
+    location: London
+    sku: {tier: standard}
+    bandwidth: 50M
+    peerings: {private: {vlan: 100, peer_asn: 65040, subnet: 172.16.2.0/29}}
+  factory:
+    model: direct
+    port: pair1
+    sku: {tier: standard}
+    bandwidth: 2G
+    rate_limit: true
+    peerings: {private: {vlan: 100, peer_asn: 65050, subnet: 172.16.3.0/29}}
 
 sites:
   hq:
-    edges: [ce1, ce2]
+    edges: [ce1, {name: ce2}]
     lan: [10.1.0.0/16, "fd00:1::/64"]
     hosts: {pc1: [10.1.0.10, "fd00:1::10"], pc2: 10.1.0.11}
     circuits: [ams]
     internet: true
     announce:
       - 10.9.0.0/16
-      - {prefix: 10.64.0.0/10, count: 100, length: 28}
+      - {prefix: 10.64.0.0/10, count: 100, length: 28, circuits: [ams]}
+    prepend: {ams: 2}
+    internet_edge:
+      pool: 192.0.2.128/29
+      publish: [{host: pc2, port: 25, protocol: tcp, hide_source: true}]
+    firewall: true
     overrides:
       - {edge: ce1, circuit: ams, peering: private, connection: primary, shared_key: wr0ng}
       - {edge: ce2, circuit: ams, peering: microsoft, vlan: 201, s_tag: 4, peer_asn: 64497, bfd: false}
     qos: {policy: teams, shares: {voice: 40, default: 10}}
+  plant: {edges: [ce3], lan: 10.2.0.0/24, circuits: [plant]}
+  branch:
+    edges: [{name: ce4, router: frr, config: {file: ce4.frr.conf, text: "router bgp 65001"}}]
+    lan: 10.3.0.0/24
+    circuits: [branch]
+  berlin: {edges: [ce5], lan: 10.4.0.0/24, circuits: [wan], provider_edges: [pe-berlin]}
+  paris: {edges: [ce6, ce7], lan: 10.5.0.0/24, circuits: [wan]}
+  factory: {edges: [ce8], lan: 10.6.0.0/24, circuits: [factory]}
 
 vnets:
   hub:
     region: westeurope
     address_space: [10.50.0.0/16, "fd00:50::/48"]
-    gateway: ErGw1AZ
+    gateway: ErGw3AZ
+    oversize: silent
     gateway_subnet: [10.50.255.0/26, "fd00:50:0:ffff::/64"]
     connections:
-      - {circuit: ams, weight: 100}
+      - {circuit: ams, weight: 100, fastpath: true}
     hosts: {vm1: [10.50.1.4, "fd00:50:0:1::4"]}
 
 internet:
-  hosts: {dns: 192.0.2.53, cdn: 192.0.2.80}
+  hosts: {dns: 192.0.2.53, cdn: 192.0.2.80, crl: 192.0.2.84}
+  names: true
 
 links:
   ams-primary: {delay: 20ms, jitter: 2ms, loss: 0.5%, duplicate: 0.1%, reorder: 1%, rate: 50M, seed: 7}
   ams-secondary:
     - {towards: ce2, delay: 35ms}
-    - {towards: equinix-amsterdam, loss: 2%, by: ring}
+    - {towards: equinix-amsterdam2, loss: 2%, by: ring}
 
 checks:
   - {ping: [pc1, vm1], family: 6, count: 5}
@@ -103,6 +170,8 @@ checks:
   - {route: [ce2, 10.50.0.0/16], present: true, as_path: [12076], communities: []}
   - {route: [ce1, 52.112.0.0/14], communities: ["12076:5030"]}
   - {frame: ams-primary, tags: [3, 100], protocol: arp}
+  - {name: [pc1, teams.microsoft.com], via: internet, family: 4, present: true}
+  - {https: [pc1, "https://teams.microsoft.com"], via: ams, peering: microsoft, family: 4, revocation: true}
 """
 
 Schema = dict[str, Any]
@@ -272,7 +341,8 @@ def _type(part: Schema, choices: dict[str, list[str]]) -> str:
         return f"[{', '.join(_type(one, choices) for one in part['prefixItems'])}]"
     if "anyOf" in part or "oneOf" in part:
         options = [one for one in _options(part) if one.get("type") != "null"]
-        return " or ".join(dict.fromkeys(_type(one, choices) for one in options))
+        named = {"title": part["title"]} if "title" in part else {}
+        return " or ".join(dict.fromkeys(_type({**named, **one}, choices) for one in options))
     if part["type"] == "array":
         return f"list of {_type(part['items'], choices)}{_bounds(part, 'minItems', 'maxItems')}"
     if "patternProperties" in part:

@@ -11,12 +11,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from lab.names.table import CRL, INTERNET_HOSTS
 from lab.service import asn
 from lab.topology.check_schema import CheckSpec
 from lab.topology.circuit_schema import Circuit
+from lab.topology.edges_schema import EdgeRouter
 from lab.topology.links_schema import LinkImpairments, LinkName
 from lab.topology.part import Part
+from lab.topology.ports_schema import PortPair
 from lab.topology.qos_schema import SiteQos
+from lab.topology.site_schema import InternetEdge
 from lab.topology.values import (
     HostAddress,
     InterfacePrefix,
@@ -25,6 +29,7 @@ from lab.topology.values import (
     OneOrMany,
     Prefix,
     RegionCode,
+    Secret,
     VlanId,
     refuse,
 )
@@ -43,6 +48,11 @@ class Announcement(Part):
     prefix: Prefix = Field(description="The prefix, or what the generated ones are cut from.")
     count: int | None = Field(default=None, ge=1, le=MAX_GENERATED_PREFIXES, description="How many.")
     length: int | None = Field(default=None, ge=1, le=128, description="Prefix length of each.")
+    circuits: list[str] = Field(
+        default_factory=list,
+        description="Circuits by which it is announced; all of the site when left out.",
+        examples=[["lon"]],
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Announcement:
@@ -118,17 +128,25 @@ def _string_or(schema: dict[str, Any]) -> None:
 class Site(Part):
     """A customer's site: edge routers and hosts on one LAN, with a way to the Internet beside."""
 
-    edges: list[Name] = Field(
+    edge_routers: list[EdgeRouter] = Field(
         default_factory=list,
+        alias="edges",
         description="Edge routers: one carries both connections, of two the first is primary and the second "
-        "secondary; or a pair for each circuit, in their order.",
-        examples=[["ce1", "ce2"]],
+        "secondary; or a pair for each circuit, in their order. A name alone is a router of the lab's.",
+        examples=[["ce1", {"name": "ce2", "router": "frr", "config": "ce2.frr.conf"}]],
+        json_schema_extra=_string_or,
     )
     lan: Annotated[list[InterfacePrefix], OneOrMany(), Field(min_length=1)] = Field(
         description="The LAN: an IPv4 prefix, and an IPv6 prefix if wanted.", examples=["10.1.0.0/16"]
     )
     hosts: Hosts = Field(default_factory=dict, description="Hosts on the LAN: name and address(es).")
     circuits: list[str] = Field(default_factory=list, description="Circuits that end at this site.")
+    provider_edges: list[Name] = Field(
+        default_factory=list,
+        description="any-to-any: the provider's PEs that the edges hang on: one for all edges, one for each, "
+        "or several for an only edge. Sites that name the same PE share it. PROVIDER-SITE-pe when left out.",
+        examples=[["pe-berlin"]],
+    )
     internet: bool = Field(
         default=True, description="Give the site an Internet edge that translates addresses."
     )
@@ -137,6 +155,20 @@ class Site(Part):
         description="Prefixes announced on private peerings beside the LAN.",
         examples=[["10.9.0.0/16", {"prefix": "10.64.0.0/10", "count": 4001, "length": 28}]],
         json_schema_extra=_string_or,
+    )
+    prepend: dict[str, Annotated[int, Field(ge=1, le=10)]] = Field(
+        default_factory=dict,
+        description="How often the edges put their AS number in front once more, by circuit: all that they "
+        "announce there is farther away.",
+        examples=[{"ams": 2}],
+    )
+    internet_edge: InternetEdge | None = Field(
+        default=None, description="How the Internet edge translates addresses, if not to its own alone."
+    )
+    firewall: bool = Field(
+        default=False,
+        description="Edges and Internet edge let in, from Microsoft peerings and from the Internet, only "
+        "what belongs to flows that began at the site, and what is published.",
     )
     overrides: list[Override] = Field(
         default_factory=list, description="What the edges have configured differently from the order."
@@ -149,6 +181,11 @@ class Site(Part):
         json_schema_extra=_or_string,
     )
 
+    @property
+    def edges(self) -> list[str]:
+        """The names of the edge routers, in their order."""
+        return [edge.name for edge in self.edge_routers]
+
 
 class Connection(Part):
     """A link between a virtual network's gateway and a circuit."""
@@ -157,6 +194,15 @@ class Connection(Part):
     weight: int = Field(
         default=0, ge=0, le=32000, description="The gateway prefers the highest, before the AS path's length."
     )
+    fastpath: bool = Field(
+        default=False,
+        description="FastPath: what comes from the circuit goes around the gateway, straight to the "
+        "machines; needs the largest gateways.",
+    )
+
+
+Oversize = Literal["icmp", "silent"]
+"""What a gateway says about a packet above 1,400 octets. The facts (10.1) are silent about that."""
 
 
 class Vnet(Part):
@@ -174,18 +220,52 @@ class Vnet(Part):
     ) = Field(
         default=None, description="GatewaySubnet; the last /27 (and /64) of the address space when left out."
     )
+    oversize: Oversize = Field(
+        default="icmp",
+        description="Packets above 1,400 octets, which the gateway does not pass: icmp tells their senders "
+        "(path MTU discovery works), silent does not (a black hole). FastPath goes around both.",
+    )
     connections: list[Connection] = Field(default_factory=list, description="Circuits that it joins.")
     hosts: Hosts = Field(default_factory=dict, description="Virtual machines: name and address(es).")
+
+
+def _default_hosts(names: bool = False) -> dict[str, list[str]]:
+    return {name: [at] for name, at in INTERNET_HOSTS.items() if names or name != CRL}
 
 
 class Internet(Part):
     """The Internet beside the circuits."""
 
-    hosts: Hosts = Field(description="Hosts on the Internet: name and public IPv4 address.")
+    hosts: Hosts = Field(
+        default_factory=dict,
+        description="Hosts on the Internet: name and public IPv4 address. When left out: dns 192.0.2.53 and "
+        "cdn 192.0.2.80, with names also crl 192.0.2.84.",
+    )
+    names: bool = Field(
+        default=False,
+        description="Services have names: the Internet's host dns resolves them for all nodes, front ends "
+        "answer HTTPS with certificates of the lab's own authority, whose revocation list lies on crl. Needs "
+        "the packages dnsmasq-base, nginx-light and openssl.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_hosts(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "hosts" not in data:
+            return {**data, "hosts": _default_hosts(data.get("names") is True)}
+        return data
+
+    @model_validator(mode="after")
+    def _has_hosts_for_names(self) -> Internet:
+        missing = [name for name in INTERNET_HOSTS if name not in self.hosts] if self.names else []
+        if missing:
+            more = ", ".join(f"{name}: {INTERNET_HOSTS[name]}" for name in missing)
+            refuse(f"names need the Internet's host {' and '.join(missing)}", f"add hosts: {{{more}}}")
+        return self
 
 
 def _default_internet() -> Internet:
-    return Internet.model_validate({"hosts": {"dns": "192.0.2.53", "cdn": "192.0.2.80"}})
+    return Internet.model_validate({})
 
 
 class Topology(Part):
@@ -197,6 +277,14 @@ class Topology(Part):
     strict: bool = Field(
         default=False, description="true: refuse private and documentation numbers on Microsoft peerings."
     )
+    ports: dict[Name, PortPair] = Field(
+        default_factory=dict, description="ExpressRoute Direct port pairs by name."
+    )
+    secrets: dict[str, Secret] = Field(
+        default_factory=dict,
+        description="The key vault: secrets by name, in hexadecimal digits, for MACsec.",
+        examples=[{"pair1-ckn": "1000", "pair1-cak": "00112233445566778899aabbccddeeff"}],
+    )
     circuits: dict[Name, Circuit] = Field(description="ExpressRoute circuits by name.")
     sites: dict[Name, Site] = Field(description="The customer's sites by name.")
     vnets: dict[Name, Vnet] = Field(default_factory=dict, description="Virtual networks by name.")
@@ -206,6 +294,12 @@ class Topology(Part):
         description="Links that carry frames badly, by their names in `edgelab inspect`; a list of two "
         "gives each direction its own.",
         examples=[{"ams-primary": {"delay": "20ms", "loss": "0.5%"}}],
+    )
+    core: Literal["auto", "mpls", "vrf"] = Field(
+        default="auto",
+        description="How a provider's core tells the customers of any-to-any circuits apart. mpls: by "
+        "labels, its P routers know no customer. vrf: by a tag for each customer and a VRF at each hop. "
+        "auto: mpls where the kernel routes it.",
     )
     checks: list[CheckSpec] = Field(default_factory=list, description="What `edgelab check` proves.")
 

@@ -16,8 +16,10 @@ from pydantic import ValidationError
 
 from edge.errors import InputError, Problem
 from lab.model import LabModel
+from lab.service.state import State
 from lab.topology import rules, words
 from lab.topology.derivation import build
+from lab.topology.placing import place
 from lab.topology.schema import Topology
 from lab.topology.source import DocumentPath, Source, step
 
@@ -42,18 +44,23 @@ class Draft:
     cut: tuple[DocumentPath, ...] = ()
 
 
-def model_of(source: Source, known: Iterable[Problem] = ()) -> LabModel:
-    """The model of a source. Raises InputError with every problem of schema and rules.
+def model_of(source: Source, known: Iterable[Problem] = (), state: State | None = None) -> LabModel:
+    """The model of a source. Raises InputError with every problem of schema, service and rules.
 
-    known: problems found before, of files that the source names.
+    known: problems found before, of files that the source names. state: that of a running lab, which the
+    file's own orders have led to and commands have changed; None for what the orders lead to.
     """
     draft, found = draft_of(source)
     problems = [*known, *(source.problem(f.path, f.message, f.hint, f.at_key) for f in found)]
-    if draft is not None:
-        problems += rules.check(draft.topology, source, draft.cut)
-    if problems or draft is None:
+    if draft is not None and state is not None:
+        problems += rules.check_state(draft.topology, state, source)
+    elif draft is not None:
+        placed = place(draft.topology, draft.cut)
+        problems += rules.check(draft.topology, placed, source, draft.cut)
+        state = placed.state
+    if problems or draft is None or state is None:
         raise InputError(problems)
-    return build(draft.topology)
+    return build(draft.topology, state)
 
 
 def draft_of(source: Source) -> tuple[Draft | None, list[words.Finding]]:
@@ -94,7 +101,7 @@ def _removable(finding: words.Finding) -> DocumentPath:
     path = finding.path
     if finding.extra or not path:
         return path
-    if path[0] in ("circuits", "sites", "vnets"):
+    if path[0] in ("circuits", "ports", "sites", "vnets"):
         if len(path) > 4 and path[2] == "peerings":
             return path[:5] if path[4] in OPTIONAL_IN_PEERING else path[:4]
         if len(path) > 3 and path[2] in ("hosts", "peerings"):

@@ -48,7 +48,7 @@ def refuse(words: str, hint: str = "") -> NoReturn:
 def refuse_if(refusal: Refusal | None) -> None:
     """The same with a rule's no, if it said no."""
     if refusal is not None:
-        refuse(refusal.words, refusal.hint)
+        refuse(refusal.words, refusal.way_out)
 
 
 def _text(value: object, what: str, example: str) -> str:
@@ -71,14 +71,22 @@ def show(value: object) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...") if isinstance(value, str) else text[:60]
 
 
-def _name(value: str) -> str:
+def refuse_name(value: str) -> tuple[str, str] | None:
+    """Why a part of a lab cannot have this name, with the way out; None when it can."""
     if not re.fullmatch(NAME_PATTERN, value, re.ASCII):
-        refuse(
+        return (
             f"{show(value)} cannot be a name",
             "use letters, digits and dashes, beginning with a letter, at most 32 characters",
         )
     if value in RESERVED_NAMES:
-        refuse(f"the name {value} is used by the lab itself", f"write another, for example {value}1")
+        return f"the name {value} is used by the lab itself", f"write another, for example {value}1"
+    return None
+
+
+def _name(value: str) -> str:
+    wrong = refuse_name(value)
+    if wrong is not None:
+        refuse(*wrong)
     return value
 
 
@@ -138,11 +146,11 @@ def _interface_prefix(value: object) -> Network:
 
 
 def _bandwidth(value: object) -> str:
-    known = ", ".join(bandwidth.BANDWIDTHS)
+    known = ", ".join(bandwidth.SIZES)
     text = _text(value, "a bandwidth", f"one of {known}").strip()
     found = re.fullmatch(r"(\d+)\s*([MmGg])(bps|bit/s|b/s)?", text)
     word = f"{found[1]}{found[2].upper()}" if found else text
-    if word not in bandwidth.BANDWIDTHS:
+    if word not in bandwidth.SIZES:
         refuse(f"circuits of {show(text)} are not on offer", f"write one of {known}")
     return word
 
@@ -194,6 +202,13 @@ def _community(value: object) -> str:
     return f"{parsed[0]}:{parsed[1]}"
 
 
+def _secret(value: object) -> str:
+    text = _text(value, "a secret", 'hexadecimal digits in quotes, such as "1000"')
+    if not re.fullmatch(r"([0-9a-fA-F]{2}){1,32}", text, re.ASCII):
+        refuse("a secret is 2 to 64 hexadecimal digits, an even number", "write the key so, in quotes")
+    return text.lower()
+
+
 def _string(**more: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", **more})
 
@@ -208,7 +223,7 @@ InterfacePrefix = Annotated[
     Network, PlainValidator(_interface_prefix), _AS_TEXT, _string(examples=["10.1.0.0/16", "fd00:1::/64"])
 ]
 Bandwidth = Annotated[
-    str, PlainValidator(_bandwidth), WithJsonSchema({"type": "string", "enum": list(bandwidth.BANDWIDTHS)})
+    str, PlainValidator(_bandwidth), WithJsonSchema({"type": "string", "enum": list(bandwidth.SIZES)})
 ]
 LocationName = Annotated[
     str, PlainValidator(_location), WithJsonSchema({"type": "string", "enum": list(locations.LOCATIONS)})
@@ -221,6 +236,7 @@ Ethertype = Annotated[
     str, PlainValidator(_ethertype), WithJsonSchema({"enum": ["0x8100", "0x88a8", 0x8100, 0x88A8]})
 ]
 CommunityText = Annotated[str, PlainValidator(_community), _string(pattern="^[0-9]{1,5}:[0-9]{1,5}$")]
+Secret = Annotated[str, PlainValidator(_secret), _string(pattern="^([0-9a-fA-F]{2}){1,32}$")]
 VlanId = Annotated[int, Field(ge=1, le=4094)]
 
 

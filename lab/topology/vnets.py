@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.model import (
     GATEWAY_ASN,
     MSEE_ASN,
+    Address,
     ExportPolicy,
     ImportPolicy,
     Interface,
     Network,
+    NoFragments,
     Originate,
     PlainInterface,
     Router,
@@ -18,11 +21,16 @@ from edge.model import (
     Vrf,
 )
 from lab.model import Switch
+from lab.service.gateway_subnet import gateway_offsets, msee_offsets
+from lab.service.packets import GATEWAY_MTU
+from lab.service.resources import Connection, Gateway, VirtualNetwork
+from lab.service.state import State
+from lab.service.views import gateway_prefixes, vnet_communities
 from lab.topology import names
-from lab.topology.addresses import GATEWAY_OFFSETS, MSEE_OFFSETS, at, default_gateway_subnets
+from lab.topology.addresses import at
 from lab.topology.orders import CircuitOrder
 from lab.topology.parts import INTERNAL_TIMERS, Parts
-from lab.topology.schema import Vnet
+from lab.topology.schema import Oversize, Topology
 
 BASE_LOCAL_PREF = 100
 """Local preference of a route without one (RFC 4271's usual default); a connection's weight adds to it."""
@@ -30,37 +38,64 @@ BASE_LOCAL_PREF = 100
 
 @dataclass(frozen=True, slots=True)
 class VnetPlan:
-    """A virtual network with the addresses of its GatewaySubnet."""
+    """A virtual network as the service has it, with the machines that the file puts into it.
 
-    name: str
-    spec: Vnet
-    gateway_subnets: tuple[Network, ...]
+    gateway is None while it has none; links are the gateway's connections to circuits that have wires.
+    oversize: what the gateway says about packets that are too long for it.
+    """
+
+    ordered: VirtualNetwork
+    gateway: Gateway | None
+    links: tuple[Connection, ...]
+    hosts: Mapping[str, Sequence[Address]]
+    announced: tuple[Network, ...]
+    oversize: Oversize = "icmp"
+
+    @property
+    def name(self) -> str:
+        """The virtual network's name."""
+        return self.ordered.name
+
+    @property
+    def gateway_subnets(self) -> tuple[Network, ...]:
+        """The GatewaySubnet, one per IP version; empty without a gateway."""
+        return self.gateway.subnets if self.gateway is not None else ()
 
     def gateway_addresses(self, instance: int) -> tuple[Interface, ...]:
         """A gateway instance's addresses in the GatewaySubnet."""
-        return tuple(at(subnet, GATEWAY_OFFSETS[instance]) for subnet in self.gateway_subnets)
+        return tuple(at(subnet, gateway_offsets(subnet)[instance]) for subnet in self.gateway_subnets)
 
-    def msee_addresses(self, circuit: str, number: int) -> tuple[Interface, ...]:
-        """Addresses of MSEE 1 or 2 of a circuit in the GatewaySubnet; empty when it is not connected.
+    def link_to(self, circuit: str) -> Connection | None:
+        """The connection to a circuit, or None."""
+        return next((link for link in self.links if link.circuit == circuit), None)
 
-        The pairs follow each other in the order of the file's `connections`.
-        """
-        joined = [connection.circuit for connection in self.spec.connections]
-        if circuit not in joined:
-            return ()
-        offset = MSEE_OFFSETS[2 * joined.index(circuit) + number - 1]
-        return tuple(at(subnet, offset) for subnet in self.gateway_subnets)
-
-
-def plan_vnet(name: str, vnet: Vnet) -> VnetPlan:
-    """The plan of a virtual network; what the file says about the GatewaySubnet, else the default."""
-    default = default_gateway_subnets(vnet.address_space)
-    given = vnet.gateway_subnet or []
-    chosen = [next((g for g in given if g.version == d.version), d) for d in default]
-    return VnetPlan(name, vnet, tuple(chosen))
+    def msee_addresses(self, link: Connection, number: int) -> tuple[Interface, ...]:
+        """Addresses of MSEE 1 or 2 of a connection's circuit in the GatewaySubnet."""
+        return tuple(
+            at(subnet, msee_offsets(subnet)[link.slot][number - 1]) for subnet in self.gateway_subnets
+        )
 
 
-def router_addresses(space: list[Network], instance: int) -> tuple[Interface, ...]:
+def plan_vnets(topology: Topology, state: State) -> tuple[VnetPlan, ...]:
+    """The plans of all virtual networks, in the order in which they were made."""
+    return tuple(_plan(topology, state, vnet) for vnet in state.vnets.values())
+
+
+def _plan(topology: Topology, state: State, vnet: VirtualNetwork) -> VnetPlan:
+    gateway = state.gateway_of(vnet.name)
+    spec = topology.vnets.get(vnet.name)
+    links = state.joined_by(gateway.name) if gateway is not None else ()
+    return VnetPlan(
+        vnet,
+        gateway,
+        links,
+        spec.hosts if spec is not None else {},
+        gateway_prefixes(state, gateway) if gateway is not None else (),
+        spec.oversize if spec is not None else "icmp",
+    )
+
+
+def router_addresses(space: Iterable[Network], instance: int) -> tuple[Interface, ...]:
     """A gateway instance on the machines' LAN: the first or second of Azure's reserved addresses."""
     return tuple(at(network, 1 + instance) for network in space)
 
@@ -74,18 +109,18 @@ def build_vnets(parts: Parts, vnets: tuple[VnetPlan, ...], orders: tuple[Circuit
 
 def _build(parts: Parts, vnet: VnetPlan, orders: dict[str, CircuitOrder]) -> None:
     switch = names.vnet_switch(vnet.name)
-    space = vnet.spec.address_space
+    space = vnet.ordered.address_space
     gateway_ports: list[str] = []
     vnet_ports: list[str] = []
-    for instance in (0, 1):
+    for instance in (0, 1) if vnet.gateway is not None else ():
         node = names.gateway(vnet.name, instance)
         _gateway(parts, vnet, instance, orders)
         for bridge, ports in ((names.GATEWAY_BRIDGE, gateway_ports), (names.VNET_BRIDGE, vnet_ports)):
             port = f"{bridge}.{instance}"
             ports.append(port)
-            parts.link(f"{node}-{bridge}", (node, bridge), (switch, port))
-    for connection in vnet.spec.connections:
-        order = orders[connection.circuit]
+            parts.link(f"{node}-{bridge}", (node, names.wire_of(bridge)), (switch, port))
+    for link in vnet.links:
+        order = orders[link.circuit]
         for one in order.connections:
             port = f"{names.short(order.name, names.MAX_DEVICE - 2)}.{one.number}"
             gateway_ports.append(port)
@@ -94,8 +129,17 @@ def _build(parts: Parts, vnet: VnetPlan, orders: dict[str, CircuitOrder]) -> Non
                 (names.vrf(one.msee, order.name, "private"), names.short(vnet.name, names.MAX_DEVICE)),
                 (switch, port),
             )
-    routers = tuple(a.ip for instance in (0, 1) for a in router_addresses(space, instance))
-    for host, addresses in vnet.spec.hosts.items():
+            if link.fastpath:
+                port = f"{names.short(order.name, names.MAX_DEVICE - 3)}.{one.number}f"
+                vnet_ports.append(port)
+                parts.link(
+                    f"{names.circuit_link(order.name, one.name)}-{vnet.name}.fast",
+                    (names.vrf(one.msee, order.name, "private"), names.fast_device(vnet.name)),
+                    (switch, port),
+                )
+    instances = (0, 1) if vnet.gateway is not None else ()
+    routers = tuple(a.ip for instance in instances for a in router_addresses(space, instance))
+    for host, addresses in vnet.hosts.items():
         port = names.short(host, names.MAX_DEVICE)
         vnet_ports.append(port)
         parts.link(host, (host, names.HOST_DEVICE), (switch, port))
@@ -110,11 +154,11 @@ def _gateway(parts: Parts, vnet: VnetPlan, instance: int, orders: dict[str, Circ
     node = names.gateway(vnet.name, instance)
     own = vnet.gateway_addresses(instance)
     sessions = []
-    for connection in vnet.spec.connections:
-        order = orders[connection.circuit]
+    for link in vnet.links:
+        order = orders[link.circuit]
         for one in order.connections:
             name = names.session(order.name, one.name)
-            for local, neighbor in zip(own, vnet.msee_addresses(order.name, one.number), strict=True):
+            for local, neighbor in zip(own, vnet.msee_addresses(link, one.number), strict=True):
                 sessions.append(
                     Session(
                         name if local.version == 4 else f"{name}_v6",
@@ -125,10 +169,11 @@ def _gateway(parts: Parts, vnet: VnetPlan, instance: int, orders: dict[str, Circ
                         GATEWAY_ASN,
                         MSEE_ASN,
                         imports=ImportPolicy(
-                            local_pref=BASE_LOCAL_PREF + connection.weight if connection.weight else None
+                            local_pref=BASE_LOCAL_PREF + link.weight if link.weight else None
                         ),
                         timers=INTERNAL_TIMERS,
-                        exports=ExportPolicy(),
+                        exports=_exports(vnet, link),
+                        allow_own_as=True,
                     )
                 )
     vrf = Vrf(
@@ -136,10 +181,22 @@ def _gateway(parts: Parts, vnet: VnetPlan, instance: int, orders: dict[str, Circ
         node,
         parts.numbering.router_id(node),
         interfaces=(
-            PlainInterface(names.GATEWAY_BRIDGE, own),
-            PlainInterface(names.VNET_BRIDGE, router_addresses(vnet.spec.address_space, instance)),
+            _limited(names.GATEWAY_BRIDGE, own),
+            _limited(names.VNET_BRIDGE, router_addresses(vnet.ordered.address_space, instance)),
         ),
         sessions=tuple(sessions),
-        originates=tuple(Originate(network) for network in vnet.spec.address_space),
+        originates=tuple(Originate(network) for network in vnet.announced),
+        no_fragments=NoFragments(GATEWAY_MTU, vnet.oversize == "icmp"),
     )
     parts.router(Router(node, node, vrfs=(vrf,)), "gateway", "cloud")
+
+
+def _limited(device: str, addresses: tuple[Interface, ...]) -> PlainInterface:
+    """An interface that sends no packet above 1,400 octets, so that the gateway passes none (facts 10.1)."""
+    return PlainInterface(device, addresses, GATEWAY_MTU, names.wire_of(device))
+
+
+def _exports(vnet: VnetPlan, link: Connection) -> ExportPolicy:
+    """The address space with the communities that this connection was made with (facts 3.7)."""
+    attach = vnet_communities(vnet.ordered, link)
+    return ExportPolicy(attach=attach, attach_to=vnet.ordered.address_space if attach else ())

@@ -110,7 +110,7 @@ def _plain_words(kind: str, context: Mapping[str, Any], given: object) -> tuple[
 def _hint_for_missing(path: DocumentPath, data: object) -> str:
     """What the missing key is, from its description."""
     model = _model_at(path[:-1], data)
-    found = model.model_fields.get(str(path[-1])) if model is not None and path else None
+    found = _fields(model).get(str(path[-1])) if path else None
     if found is None:
         return f"add `{path[-1]}`" if path else "see `edgelab schema` for what belongs here"
     example = f", for example {_example(found.examples[0])}" if found.examples else ""
@@ -123,7 +123,7 @@ def _example(value: object) -> str:
 
 def _hint_for_key(path: DocumentPath, data: object) -> str:
     model = _model_at(path[:-1], data)
-    return hint_for(str(path[-1]), model.model_fields) if model is not None else ""
+    return hint_for(str(path[-1]), _fields(model)) if model is not None else ""
 
 
 def _model_at(path: DocumentPath, data: object) -> type[BaseModel] | None:
@@ -133,7 +133,7 @@ def _model_at(path: DocumentPath, data: object) -> type[BaseModel] | None:
     for part in path:
         value = step(value, part)
         if isinstance(here, type) and issubclass(here, BaseModel):
-            found = here.model_fields.get(str(part))
+            found = _fields(here).get(str(part))
             here = found.annotation if found is not None else None
         else:
             arguments = typing.get_args(here)
@@ -161,5 +161,7 @@ def _bare(annotation: Any, value: object) -> Any:
 
 
 def _fields(annotation: Any) -> Mapping[str, Any]:
+    """The keys of a model, as a file writes them."""
     is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    return annotation.model_fields if is_model else {}
+    fields = annotation.model_fields if is_model else {}
+    return {field.alias or name: field for name, field in fields.items()}

@@ -5,21 +5,25 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from edge.model import Address
-from lab.service.services import FRONT_ENDS
+from lab.names.table import front_ends
 from lab.topology import names
 from lab.topology.check_schema import (
     FrameCheckSpec,
+    HttpsCheckSpec,
+    NameCheckSpec,
     PathCheckSpec,
     PingCheckSpec,
     RouteCheckSpec,
     SessionsCheckSpec,
+    host_of,
 )
 from lab.topology.derivation import ALL
-from lab.topology.orders import CONNECTIONS
-from lab.topology.public import has_core, has_internet
+from lab.topology.layout import Layout
+from lab.topology.naming import names_of
+from lab.topology.public import has_internet
+from lab.topology.rules import vpns
 from lab.topology.rules.context import Context
 from lab.topology.rules.naming import claims
-from lab.topology.schema import Topology
 from lab.topology.source import DocumentPath
 from lab.topology.suggest import hint_for
 
@@ -37,6 +41,10 @@ def check(context: Context) -> None:
             rules.sessions(path, spec)
         elif isinstance(spec, RouteCheckSpec):
             rules.route(path, spec)
+        elif isinstance(spec, NameCheckSpec):
+            rules.name(path, spec)
+        elif isinstance(spec, HttpsCheckSpec):
+            rules.https(path, spec)
         else:
             rules.frame(path, spec)
 
@@ -48,21 +56,22 @@ class _Rules:
         topology = context.topology
         self.context = context
         self.circuits = topology.circuits
-        self.hosts = _hosts(topology)
-        found = list(claims(topology))
+        self.hosts = _hosts(context)
+        found = list(claims(topology, context.layout))
         self.nodes = [claim.name for claim in found if claim.what == "node"]
         self.links = [claim.name for claim in found if claim.what == "link"]
-        vrfs = _vrfs(topology)
+        vrfs = [*_vrfs(context.layout), *vpns.vrfs(topology, context.layout)]
         self.addressed = [*(claim.name for claim in found if claim.addressed), *vrfs]
         self.hops = [*self.nodes, *vrfs]
         self.speakers = [*(claim.name for claim in found if claim.bgp), *vrfs]
         self.internet = has_internet(topology)
+        self.names = names_of(topology, context.layout.has_core())
 
     def unknown(self, path: DocumentPath, what: str, name: str, known: list[str]) -> None:
         """Report a name that the lab does not have, unless a part that was cut off may have had it."""
         if all(one[0] == "checks" for one in self.context.cut):
             hint = hint_for(name, known)
-            if name in [service.name for service in FRONT_ENDS]:
+            if name in [service.name for service in front_ends(self.context.topology.internet.names)]:
                 hint = "it is there once a circuit has a microsoft peering"
             self.context.report(path, f"there is no {what} {name}", hint)
 
@@ -102,19 +111,54 @@ class _Rules:
                 "add it, or take the key out",
             )
 
-    def path(self, path: DocumentPath, spec: PathCheckSpec) -> None:
-        """A path check."""
-        self.pair((*path, "path"), spec.path, spec.family)
-        if spec.via == names.INTERNET:
+    def via(self, path: DocumentPath, via: str, peering: str | None) -> None:
+        """A way that a check names, and the peering crossed."""
+        if via == names.INTERNET:
             if not self.internet:
                 self.unknown((*path, "via"), "way to the", "internet", list(self.circuits))
-            if spec.peering is not None:
+            if peering is not None:
                 self.context.report(
                     (*path, "peering"), "the way over the Internet crosses no peering", "take the key out"
                 )
-        elif spec.via not in self.circuits:
-            self.unknown((*path, "via"), "circuit", spec.via, [*self.circuits, names.INTERNET])
-        self.peering(path, spec.via, spec.peering)
+        elif via not in self.circuits:
+            self.unknown((*path, "via"), "circuit", via, [*self.circuits, names.INTERNET])
+        self.peering(path, via, peering)
+
+    def name(self, path: DocumentPath, spec: NameCheckSpec) -> None:
+        """A name check."""
+        self._source((*path, "name", 0), spec.name[0])
+        if self._has_names((*path, "name")) and spec.via is not None:
+            self.via(path, spec.via, None)
+
+    def https(self, path: DocumentPath, spec: HttpsCheckSpec) -> None:
+        """An HTTPS check: some front end has the name."""
+        self._source((*path, "https", 0), spec.https[0])
+        if not self._has_names((*path, "https")):
+            return
+        host = host_of(spec.https[1])
+        if self.names is not None and self.names.named(host) is None:
+            self.unknown((*path, "https", 1), "front end", host, [name for name, _ in self.names.records()])
+        if spec.via is not None:
+            self.via(path, spec.via, spec.peering)
+        elif spec.peering is not None:
+            self.context.report((*path, "peering"), "a peering is of a circuit", "add via: with its name")
+
+    def _source(self, path: DocumentPath, source: str) -> None:
+        if source not in self.hosts and source not in self.addressed:
+            self.unknown(path, "host or router", source, self.addressed)
+
+    def _has_names(self, path: DocumentPath) -> bool:
+        topology = self.context.topology
+        if not topology.internet.names:
+            self.context.report(path, "this lab has no names", "write internet: {names: true}")
+        elif not self.internet:
+            self.unknown(path, "way to the", "internet", list(topology.sites))
+        return topology.internet.names and self.internet
+
+    def path(self, path: DocumentPath, spec: PathCheckSpec) -> None:
+        """A path check."""
+        self.pair((*path, "path"), spec.path, spec.family)
+        self.via(path, spec.via, spec.peering)
         if spec.dscp and spec.via == names.INTERNET:
             self.context.report(
                 (*path, "dscp"), "the way over the Internet is no cross-connection", "take the key out"
@@ -139,7 +183,8 @@ class _Rules:
             self.unknown((*path, "frame"), "link", spec.frame, self.links)
 
 
-def _hosts(topology: Topology) -> dict[str, list[Address]]:
+def _hosts(context: Context) -> dict[str, list[Address]]:
+    topology = context.topology
     found: dict[str, list[Address]] = {}
     for site in topology.sites.values():
         found.update(site.hosts)
@@ -147,18 +192,18 @@ def _hosts(topology: Topology) -> dict[str, list[Address]]:
         found.update(vnet.hosts)
     if has_internet(topology):
         found.update(topology.internet.hosts)
-    if has_core(topology):
-        found.update({service.name: [a.ip for a in service.front_end] for service in FRONT_ENDS})
+    if context.layout.has_core():
+        ends = front_ends(topology.internet.names)
+        found.update({end.name: [a.ip for a in end.front_end] for end in ends})
     return found
 
 
-def _vrfs(topology: Topology) -> list[str]:
+def _vrfs(layout: Layout) -> list[str]:
     return [
-        names.vrf(names.msee(circuit.location, number), name, peering)
-        for name, circuit in topology.circuits.items()
-        for number, _ in enumerate(CONNECTIONS, 1)
-        for peering in ("private", "microsoft")
-        if getattr(circuit.peerings, peering) is not None
+        names.vrf(names.msee(place, number), name, peering)
+        for name, circuit in layout.circuits.items()
+        for number, place in enumerate(circuit.sites, 1)
+        for peering in circuit.peerings
     ]
 
 

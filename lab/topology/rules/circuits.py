@@ -1,18 +1,14 @@
-"""Circuits: tags, tiers, filters, NAT pools, and that each ends at one site."""
+"""Circuits: the customer's hand-off and NAT pool, and that each ends at one site; the service has more."""
 
 from __future__ import annotations
 
 from ipaddress import IPv4Network
 
-from lab.service import limits, locations, services
-from lab.service.refusal import Refusal
-from lab.topology import names
-from lab.topology.circuit_schema import Circuit, MicrosoftPeering
+from lab.topology.circuit_schema import CUSTOMER_ASN, Circuit, MicrosoftPeering
+from lab.topology.circuit_side import POOL_LENGTH
+from lab.topology.ipvpn import is_any_to_any
 from lab.topology.rules.context import Context
 from lab.topology.source import DocumentPath
-
-POOL_LENGTH = 30
-"""Longest prefix that still gives each link half a NAT pool of two addresses (facts 5, option 1)."""
 
 
 def check(context: Context) -> None:
@@ -26,16 +22,11 @@ def check(context: Context) -> None:
             context.report((section,), f"there is no {what}", f"a lab has one {what} at least", at_key=True)
     for name, circuit in topology.circuits.items():
         _circuit(context, name, circuit)
-    _s_tags(context)
     _uses(context)
-    _vnet_links(context)
 
 
 def _circuit(context: Context, name: str, circuit: Circuit) -> None:
     path: DocumentPath = ("circuits", name)
-    place = locations.LOCATIONS[circuit.location]
-    if circuit.sku.tier == "local":
-        context.refuse((*path, "sku", "tier"), locations.refuse_local_tier(place))
     handoff = circuit.handoff
     if handoff.encapsulation == "dot1q" and handoff.outer_ethertype is not None:
         context.report(
@@ -43,25 +34,71 @@ def _circuit(context: Context, name: str, circuit: Circuit) -> None:
             "a dot1q handoff has no outer tag on the customer's wire",
             "take the key out, or write encapsulation: qinq",
         )
-    private, microsoft = circuit.peerings.private, circuit.peerings.microsoft
-    if private and microsoft and private.vlan == microsoft.vlan:
+    _shape(context, path, name, circuit)
+    if circuit.peerings.microsoft is not None:
+        _pool(context, (*path, "peerings", "microsoft"), circuit.peerings.microsoft)
+
+
+def _shape(context: Context, path: DocumentPath, name: str, circuit: Circuit) -> None:
+    """What a connectivity model and a managed Layer 3 ask of the other keys (facts 1.1)."""
+    handoff, managed = circuit.handoff, circuit.managed == "layer3"
+    if handoff.evc_tags is not None and circuit.model != "point-to-point":
         context.report(
-            (*path, "peerings", "microsoft", "vlan"),
-            f"C-tag {microsoft.vlan} is taken by the circuit's private peering",
-            f"use another of 1-4094, for example {200 if private.vlan != 200 else 201}",
+            (*path, "handoff", "evc_tags"),
+            "only a point-to-point circuit has virtual circuits with outer tags of their own",
+            "take the key out, or write model: point-to-point",
         )
-    if microsoft is not None:
-        _microsoft(context, (*path, "peerings", "microsoft"), microsoft)
-        for number, entry in enumerate(microsoft.route_filter):
-            community = services.resolve_filter_entry(entry)
-            if not isinstance(community, Refusal):
-                context.refuse(
-                    (*path, "peerings", "microsoft", "route_filter", number),
-                    services.refuse_filter_on_tier(community, circuit.sku.tier, place),
+    elif handoff.evc_tags is not None and handoff.encapsulation == "dot1q":
+        context.report(
+            (*path, "handoff", "evc_tags"),
+            "a dot1q handoff has no outer tag on the customer's wire",
+            "take the key out, or write encapsulation: qinq",
+        )
+    elif handoff.evc_tags is not None and handoff.evc_tags[0] == handoff.evc_tags[1]:
+        context.report(
+            (*path, "handoff", "evc_tags", 1),
+            f"both virtual circuits have the outer tag {handoff.evc_tags[0]}",
+            "give each its own",
+        )
+    sites = [site for site in context.topology.sites.values() if name in site.circuits]
+    alone = any(len(site.edges) == 1 for site in sites)
+    if circuit.model == "point-to-point" and not managed and alone and handoff.encapsulation == "dot1q":
+        context.report(
+            (*path, "handoff", "encapsulation"),
+            "one line carries both connections, and with dot1q no outer tag tells them apart",
+            "write encapsulation: qinq, or give the site a second edge and so a second line",
+        )
+    _customer_asn(context, path, circuit)
+    for site_name, site in context.topology.sites.items():
+        for number, entry in enumerate(site.overrides):
+            if managed and entry.circuit == name:
+                context.report(
+                    ("sites", site_name, "overrides", number, "circuit"),
+                    f"the provider's routers speak BGP on circuit {name}, not the site's edges",
+                    "take the override out, or write managed: layer2",
                 )
 
 
-def _microsoft(context: Context, path: DocumentPath, peering: MicrosoftPeering) -> None:
+def _customer_asn(context: Context, path: DocumentPath, circuit: Circuit) -> None:
+    if circuit.managed == "layer2":
+        if circuit.customer_asn is not None:
+            context.report(
+                (*path, "customer_asn"),
+                "where the customer's edges speak BGP with Microsoft, peer_asn is their AS number",
+                "take the key out, or write managed: layer3",
+            )
+        return
+    peering = circuit.peerings.private or circuit.peerings.microsoft
+    number = circuit.customer_asn or CUSTOMER_ASN
+    if peering is not None and peering.peer_asn == number:
+        context.report(
+            (*path, "customer_asn") if circuit.customer_asn is not None else (*path, "managed"),
+            f"the customer's edges and the provider's routers would both be AS {number}",
+            "write another customer_asn",
+        )
+
+
+def _pool(context: Context, path: DocumentPath, peering: MicrosoftPeering) -> None:
     here = (*path, "advertised_public_prefixes")
     prefixes = peering.advertised_public_prefixes
     pools = [number for number, prefix in enumerate(prefixes) if isinstance(prefix, IPv4Network)]
@@ -73,31 +110,6 @@ def _microsoft(context: Context, path: DocumentPath, peering: MicrosoftPeering) 
             f"{prefixes[pools[0]]} is the NAT pool and too small to give each link half of it",
             f"use a /{POOL_LENGTH} or larger, or list a larger prefix first",
         )
-    if peering.ipv6 is None:
-        for number, prefix in enumerate(prefixes):
-            if prefix.version == 6:
-                context.report(
-                    (*here, number),
-                    f"{prefix} cannot be announced, the peering has no IPv6",
-                    "add ipv6: {subnet: ...} to the peering",
-                )
-
-
-def _s_tags(context: Context) -> None:
-    """An S-tag names one circuit at a provider's location (facts 1.2)."""
-    owners: dict[tuple[str, int], str] = {}
-    for name, circuit in context.topology.circuits.items():
-        tag = circuit.handoff.s_tag
-        if tag is None:
-            continue
-        node = names.provider_node(circuit.provider, circuit.location)
-        first = owners.setdefault((node, tag), name)
-        if first != name:
-            context.report(
-                ("circuits", name, "handoff", "s_tag"),
-                f"S-tag {tag} is taken by circuit {first} at {circuit.provider} {circuit.location}",
-                "use another of 1-4094, or leave s_tag out",
-            )
 
 
 def _uses(context: Context) -> None:
@@ -107,9 +119,14 @@ def _uses(context: Context) -> None:
             path: DocumentPath = ("sites", site_name, "circuits", number)
             if circuit not in context.topology.circuits:
                 context.unknown(path, "circuit", circuit, "circuits")
-            elif circuit in owners:
+            elif circuit in owners and (
+                owners[circuit] == site_name or not is_any_to_any(context.topology.circuits[circuit])
+            ):
                 where = "here already" if owners[circuit] == site_name else f"at site {owners[circuit]}"
-                context.report(path, f"circuit {circuit} ends {where}", "order a second circuit")
+                hint = "order a second circuit"
+                if owners[circuit] != site_name:
+                    hint += ", or write model: any-to-any at this one"
+                context.report(path, f"circuit {circuit} ends {where}", hint)
             else:
                 owners[circuit] = site_name
     if context.is_cut("sites"):
@@ -122,17 +139,3 @@ def _uses(context: Context) -> None:
                 f"write circuits: [{name}] at a site, or take the circuit out",
                 at_key=True,
             )
-
-
-def _vnet_links(context: Context) -> None:
-    for name, circuit in context.topology.circuits.items():
-        joined = [
-            (vnet, number)
-            for vnet, spec in context.topology.vnets.items()
-            for number, connection in enumerate(spec.connections)
-            if connection.circuit == name
-        ]
-        refusal = limits.refuse_vnet_links(len(joined), circuit.bandwidth, circuit.sku.tier)
-        if refusal is not None:
-            vnet, number = joined[limits.vnet_link_limit(circuit.bandwidth, circuit.sku.tier)]
-            context.refuse(("vnets", vnet, "connections", number, "circuit"), refusal)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edge.errors import Problem
-from lab.service.refusal import Refusal
+from lab.service.state import State
+from lab.topology.layout import Layout
 from lab.topology.schema import Topology
 from lab.topology.source import DocumentPath, Source, fit, step
 from lab.topology.suggest import hint_for
@@ -13,9 +14,15 @@ from lab.topology.suggest import hint_for
 
 @dataclass(slots=True)
 class Context:
-    """One run of the rules over one file."""
+    """One run of the rules over one file, or over what a running lab's State has made of it.
+
+    layout: what stands where, of the file or of the State. state: what the file's orders led to as far as
+    they were accepted, or the running lab's.
+    """
 
     topology: Topology
+    layout: Layout
+    state: State
     source: Source
     cut: tuple[DocumentPath, ...] = ()
     problems: list[Problem] = field(default_factory=list)
@@ -23,12 +30,6 @@ class Context:
     def report(self, path: DocumentPath, message: str, hint: str, at_key: bool = False) -> None:
         """A problem at a path of the validated document."""
         self.problems.append(self.source.problem(fit(path, self.source.data), message, hint, at_key))
-
-    def refuse(self, path: DocumentPath, refusal: Refusal | None) -> bool:
-        """Report a rule's no, if it said no; True when it did."""
-        if refusal is not None:
-            self.report(path, refusal.words, refusal.hint)
-        return refusal is not None
 
     def is_cut(self, *path: str | int) -> bool:
         """Whether something at or below this path was cut off, or the path with it."""

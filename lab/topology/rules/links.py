@@ -18,7 +18,7 @@ from lab.topology.suggest import hint_for
 def check(context: Context) -> None:
     """Report what is wrong with links. Runs last: the ends of links are known once all else is right."""
     topology = context.topology
-    known = [claim.name for claim in claims(topology) if claim.what == "link"]
+    known = [claim.name for claim in claims(topology, context.layout) if claim.what == "link"]
     entries_at: list[tuple[DocumentPath, str, LinkImpairment]] = []
     for name, entries in topology.links.items():
         path: DocumentPath = ("links", name)
@@ -36,7 +36,7 @@ def check(context: Context) -> None:
                 entries_at.append(((*path, number) if several else path, name, entry))
     if not entries_at or context.problems or context.cut:
         return
-    model = build(topology.model_copy(update={"links": {}}))
+    model = build(topology.model_copy(update={"links": {}}), context.state)
     ends = ends_of(model)
     for path, name, entry in entries_at:
         if entry.towards not in (None, *ends[name]):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from edge.model import Address, Network
 from lab.topology.addresses import is_lan_edge, lan_routers, network_of
+from lab.topology.ipvpn import is_any_to_any
 from lab.topology.orders import configured, edges_of, orders_of
 from lab.topology.rules.context import Context
 from lab.topology.schema import Hosts, Override, Site
@@ -35,12 +36,17 @@ def _edges(context: Context, path: DocumentPath, site: Site) -> None:
         context.report(
             (*path, "edges"), "the site has no circuit to carry", "add circuits: [...]", at_key=True
         )
-    elif edges > 2 and edges != 2 * circuits:
+    elif edges > 2 and edges != 2 * circuits and not _in_vpn(context, site):
         context.report(
             (*path, "edges"),
             f"{edges} edges cannot carry {circuits} circuit{'s' if circuits > 1 else ''}",
             f"name one edge, two, or a pair for each circuit ({2 * circuits})",
         )
+
+
+def _in_vpn(context: Context, site: Site) -> bool:
+    """Whether a circuit of the site is any-to-any: `rules.vpns` counts its edges."""
+    return any(is_any_to_any(context.topology.circuits.get(name)) for name in site.circuits)
 
 
 def _announce(context: Context, path: DocumentPath, site: Site) -> None:
@@ -148,6 +154,14 @@ def _override(context: Context, path: DocumentPath, site: Site, override: Overri
         there = f"there is {', '.join(site.edges)}" if site.edges else "the site has no edges"
         context.report((*path, "edge"), f"the site has no edge {override.edge}", there)
         return
+    edge = next(item for item in site.edge_routers if item.name == override.edge)
+    for key in ("shared_key", "peer_asn", "bfd") if edge.own is not None else ():
+        if getattr(override, key) is not None:
+            context.report(
+                (*path, key),
+                f"{override.edge} has a configuration of its own, which says that",
+                f"take it out and write it in {edge.own.file if edge.own else 'its file'}",
+            )
     if override.circuit not in site.circuits:
         there = f"there is {', '.join(site.circuits)}" if site.circuits else "the site has none"
         context.report((*path, "circuit"), f"circuit {override.circuit} does not end at this site", there)
@@ -182,7 +196,9 @@ def _override_tags(context: Context) -> None:
     """One subinterface for each C-tag of a port: an override may not meet the other peering's."""
     if context.problems or context.cut:
         return
-    for order in orders_of(context.topology):
+    for order in orders_of(context.topology, context.state):
+        if not order.site:
+            continue
         site = context.topology.sites[order.site]
         for connection in order.connections:
             vlans = [configured(site, order, connection, peering).vlan for peering in order.peerings]
