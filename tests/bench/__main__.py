@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge.errors import EXIT_CHECK_FAILED, EXIT_OK, EdgeError
-from tests.bench import classify, deploy, forward, pcap
+from tests.bench import circuits, classify, deploy, forward, pcap
 from tests.bench.report import Row, table, this_machine, write_json
 
 Bench = Callable[[bool], Sequence[Row]]
@@ -16,6 +16,7 @@ Bench = Callable[[bool], Sequence[Row]]
 
 BENCHES: dict[str, Bench] = {
     "deploy": deploy.run,
+    "circuits": circuits.run,
     "classify": classify.run,
     "forward": forward.run,
     "pcap": pcap.run,

@@ -55,7 +55,7 @@ def _ring_rows(rounds: int) -> list[Row]:
 
 def _reference_row(rounds: int) -> Row:
     with tempfile.TemporaryDirectory(prefix="edgelab-bench-") as directory:
-        environment = {**os.environ, "EDGELAB_DIR": directory}
+        environment = {"EDGELAB_DIR": directory}
         samples = [_reference_sample(environment) for _ in range(rounds)]
     return Row("reference lab, all sessions up", "s", statistics.median(samples), None, LIMIT_REFERENCE_S)
 
@@ -64,21 +64,24 @@ def _reference_sample(environment: dict[str, str]) -> float:
     """Seconds from the start of the program until every session was Established; the lab is taken away."""
     start = time.perf_counter()
     try:
-        deployed = _edgelab(environment, "deploy", "-t", str(REFERENCE), "--wait", "60", "--format", "json")
+        deployed = edgelab(environment, "deploy", "-t", str(REFERENCE), "--wait", "60", "--format", "json")
         seconds = time.perf_counter() - start
         if not json.loads(deployed)["created"]:
             raise EdgeError("the reference lab ran already, so its start could not be measured")
     finally:
-        _edgelab(environment, "destroy", "--all")
+        edgelab(environment, "destroy", "--all")
     return seconds
 
 
-def _edgelab(environment: dict[str, str], *words: str) -> str:
-    """Output of the program, which must succeed (deploy does only when no session is missing)."""
+def edgelab(environment: dict[str, str], *words: str) -> str:
+    """Output of the program, which must succeed (deploy does only when no session is missing).
+
+    environment: what is added to this program's own. Raises EdgeError.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "lab.cli", *words],
         cwd=ROOT,
-        env=environment,
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,

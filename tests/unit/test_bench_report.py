@@ -90,7 +90,7 @@ def test_the_list_shows_each_benchmark_with_what_it_measures(capsys: pytest.Capt
 def test_every_benchmark_of_the_issue_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
     names = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()]
-    assert names == ["deploy", "classify", "forward", "pcap"]
+    assert names == ["deploy", "circuits", "classify", "forward", "pcap"]
 
 
 def test_an_unknown_benchmark_is_refused_with_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
