@@ -4,9 +4,11 @@ A test says what it shows, and with which realisation on each kernel that it run
 
     @pytest.mark.shows("QinQ, outer 0x88a8", here="bpf", stock="kernel")
 
-As a pytest plugin this writes what the marked tests came to beside the file EDGELAB_TEST_SUMMARY, one file
-for each kernel. `python -m tests.results compare FILE...` says where the committed table differs from such
-files, `write` puts the table there. No cell is written by hand.
+A test whose name is that of a scenario shows that (tests/scenarios.py), which is a row of docs/scenarios.md.
+
+As a pytest plugin this writes what such tests came to beside the file EDGELAB_TEST_SUMMARY, one file for each
+kernel. `python -m tests.results compare FILE...` says where the committed tables differ from such files,
+`write` puts the tables there. No cell is written by hand.
 """
 
 from __future__ import annotations
@@ -15,26 +17,22 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
+from tests import scenarios
 from tests.kernels import NAMES, SUMMARY, kernels_of, this_kernel
+from tests.outcomes import Cell, Outcome, markdown, outcome_of, rows_of, worst
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "kernels.md"
+DOCS = Path(__file__).parent.parent / "docs"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 UPDATE = "EDGELAB_UPDATE_TABLE=1 make test"
 REALISATIONS = ("kernel", "bpf", "ring", "any")
 """`any`: what does not depend on how tags are made."""
-
-Outcome = Literal["yes", "skipped", "no"]
-_WORSE: tuple[Outcome, ...] = ("yes", "skipped", "no")
-
-Cell = tuple[str, str, str]
-"""What is shown, by which realisation, on which kernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,36 +56,63 @@ class Results:
         return cls(data["kernel"], data["release"], data["whole"], cells)
 
 
-def worst(outcomes: Iterable[Outcome]) -> Outcome:
-    """What several tests that show one thing come to together. Pure."""
-    return max(outcomes, key=_WORSE.index)
-
-
 def table(cells: Mapping[Cell, Outcome]) -> str:
     """The cells as Markdown: a row for each thing, a column for each realisation and kernel. Pure."""
     columns = [(how, where) for how in REALISATIONS for where in NAMES]
     columns = [column for column in columns if any(cell[1:] == column for cell in cells)]
-    head = ["what", *(f"`{how}`, {where}" for how, where in columns)]
-    rows = [head, ["---"] * len(head)]
+    rows = [["what", *(f"`{how}`, {where}" for how, where in columns)]]
     for what in sorted({cell[0] for cell in cells}):
         rows.append([what, *(cells.get((what, *column), "-") for column in columns)])
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return markdown(rows)
 
 
 def cells_of(text: str) -> dict[Cell, Outcome]:
     """The cells of a table of `table`, empty ones left out. Pure. Raises ValueError for another text."""
-    lines = [[word.strip() for word in line.strip("| \n").split(" | ")] for line in text.splitlines() if line]
-    if len(lines) < 2:
-        return {}
-    columns = [re.fullmatch(r"`(\w+)`, (\w+)", word) for word in lines[0][1:]]
+    rows = rows_of(text)
+    columns = [re.fullmatch(r"`(\w+)`, (\w+)", word) for word in rows[0][1:]] if rows else []
     found: dict[Cell, Outcome] = {}
-    for what, *outcomes in lines[2:]:
-        for column, outcome in zip(columns, outcomes, strict=True):
-            if column is None or outcome not in (*_WORSE, "-"):
-                raise ValueError(f"not a table of results: {what}: {outcome}")
-            if outcome != "-":
-                found[what, column[1], column[2]] = outcome  # type: ignore[assignment]
+    for what, *words in rows[1:]:
+        for column, word in zip(columns, words, strict=True):
+            outcome = outcome_of(what, word)
+            if column is None:
+                raise ValueError(f"not a table of results: {what}: {word}")
+            if outcome is not None:
+                found[what, column[1], column[2]] = outcome
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A page of docs/ with a table of results. has: whether a cell stands in it."""
+
+    name: str
+    has: Callable[[Cell], bool]
+    table: Callable[[Mapping[Cell, Outcome]], str]
+    cells_of: Callable[[str], dict[Cell, Outcome]]
+
+    @property
+    def text(self) -> str:
+        """The page as it stands."""
+        return (DOCS / self.name).read_text(encoding="utf-8")
+
+    @property
+    def stands(self) -> dict[Cell, Outcome]:
+        """The cells of the table that stands in the page."""
+        return self.cells_of(committed(self.text))
+
+    def of(self, cells: Mapping[Cell, Outcome]) -> dict[Cell, Outcome]:
+        """Those cells that are for this page."""
+        return {cell: outcome for cell, outcome in cells.items() if self.has(cell)}
+
+    def write(self, cells: Mapping[Cell, Outcome]) -> None:
+        """Put the table of these cells into the page."""
+        (DOCS / self.name).write_text(with_table(self.text, self.table(self.of(cells))), encoding="utf-8")
+
+
+DOCUMENTS = (
+    Document("kernels.md", lambda cell: not scenarios.is_cell(cell), table, cells_of),
+    Document("scenarios.md", scenarios.is_cell, scenarios.table, scenarios.cells_of),
+)
 
 
 def committed(document: str) -> str:
@@ -122,7 +147,7 @@ def differences(stands: Mapping[Cell, Outcome], results: Sequence[Results]) -> l
 
 
 def claims(item: pytest.Item) -> dict[str, tuple[tuple[str, str], ...]]:
-    """By kernel, what a test shows: (what, realisation). Raises UsageError for a wrong mark."""
+    """By kernel, what a test shows: (what, realisation or how). Raises UsageError for a wrong mark."""
     found: dict[str, list[tuple[str, str]]] = {}
     for mark in item.iter_markers("shows"):
         if not mark.args or not mark.kwargs or not set(mark.kwargs) <= set(kernels_of(item)):
@@ -132,12 +157,16 @@ def claims(item: pytest.Item) -> dict[str, tuple[tuple[str, str], ...]]:
             if not set(names) <= set(REALISATIONS):
                 raise pytest.UsageError(f"{item.nodeid}: shows: {named}: one of {', '.join(REALISATIONS)}")
             found.setdefault(kernel, []).extend((what, how) for what in mark.args for how in names)
+    scenario = scenarios.claim(item)
+    if scenario is not None:
+        for kernel in kernels_of(item):
+            found.setdefault(kernel, []).append(scenario)
     return {kernel: tuple(pairs) for kernel, pairs in found.items()}
 
 
 def realisation_shown(item: pytest.Item) -> str | None:
     """The one realisation that a test is to show on this kernel; None when it shows none or several."""
-    named = {how for _, how in claims(item).get(this_kernel(), ())} - {"any"}
+    named = {how for _, how in claims(item).get(this_kernel(), ())} & set(REALISATIONS) - {"any"}
     return named.pop() if len(named) == 1 else None
 
 
@@ -194,21 +223,26 @@ def pytest_configure(config: pytest.Config) -> None:
 def main(verb: str, paths: Sequence[str]) -> int:
     """Compare or write; the exit status."""
     results = [Results.of_json(json.loads(Path(path).read_text(encoding="utf-8"))) for path in paths]
-    document = DOCUMENT.read_text(encoding="utf-8")
-    stands = cells_of(committed(document))
-    found = differences(stands, results)
     if verb == "compare":
+        found = [
+            f"docs/{document.name}: {line}"
+            for document in DOCUMENTS
+            for line in differences(
+                document.stands, [replace(result, cells=document.of(result.cells)) for result in results]
+            )
+        ]
         for line in found:
-            print(f"docs/{DOCUMENT.name}: {line}", file=sys.stderr)
+            print(line, file=sys.stderr)
         if found:
             print(f"  way out: mend what fails, or {UPDATE}", file=sys.stderr)
         return 1 if found else 0
     tried = {result.kernel for result in results if result.whole}
-    cells = {cell: outcome for cell, outcome in stands.items() if cell[2] not in tried}
-    for result in results:
-        if result.whole:
-            cells |= result.cells
-    DOCUMENT.write_text(with_table(document, table(cells)), encoding="utf-8")
+    for document in DOCUMENTS:
+        cells = {cell: outcome for cell, outcome in document.stands.items() if cell[2] not in tried}
+        for result in results:
+            if result.whole:
+                cells |= result.cells
+        document.write(cells)
     return 0
 
 

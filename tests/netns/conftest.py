@@ -109,3 +109,14 @@ def labs(tmp_path: Path, fork_server: Server, request: pytest.FixtureRequest) ->
         made.environment["EDGELAB_DEPLOY_LINKS"] = shown
     yield made
     made.destroy_all()
+
+
+@pytest.fixture(scope="module")
+def module_labs(tmp_path_factory: pytest.TempPathFactory, fork_server: Server) -> Iterator[Labs]:
+    """Like `labs`, for all tests of a module: they share its labs."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: makes network namespaces")
+    scratch = tmp_path_factory.mktemp("module")
+    made = Labs(scratch / "labs", scratch, fork_server)
+    yield made
+    made.destroy_all()

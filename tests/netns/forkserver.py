@@ -28,7 +28,7 @@ from typing import IO, Any
 ROOT = Path(__file__).parents[2]
 MODULES = (
     *("lab.cli", "lab.supervisor", "lab.requests", "lab.deploy", "lab.topology", "lab.world", "lab.capture"),
-    *(f"lab.commands.{name}" for name in ("enter", "files", "life", "prove", "show")),
+    *(f"lab.commands.{name}" for name in ("enter", "files", "life", "prove", "service", "show")),
 )
 _REQUEST_OCTETS = 1 << 17
 

@@ -31,6 +31,7 @@ from edge.model import (
 from edge.net import namespaces
 from edge.net.objects import BirdDaemon, Change, Endpoint
 from lab.model import Circuit, Host, HostInterface, LabModel, Link, Node, Peering, PeeringEnd
+from lab.service.state import State
 
 MSEE = "msee1.ams.private"
 TAGS = (Tag(3), Tag(100))
@@ -178,6 +179,7 @@ def model() -> LabModel:
         circuits=(circuit,),
         peering_ends=ends,
         checks=(),
+        state=State(),
         document={
             "name": "chain",
             "sites": {"hq": {"hosts": {"pc1": ["10.1.0.10", "fd00:1::10"]}, "circuits": ["ams"]}},

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.bgp import daemon
+from edge import child
 from edge.bgp.config import render
 from edge.bgp.control import ControlSocket
 from edge.bgp.process import Birds, control_path
@@ -155,7 +155,7 @@ def test_a_daemon_that_died_is_not_found_and_restart_brings_it_back(world: World
 def test_a_daemon_that_hangs_is_not_found_and_is_killed_on_delete(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(daemon, "STOP_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(child, "STOP_TIMEOUT_S", 0.5)
     ce, msee = one(world)
     pid, pidfd = world.birds.pids()["ce"], os.dup(world.birds.pidfd("ce"))
     os.kill(pid, signal.SIGSTOP)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from frr import needs_frr
 from labs import CONTOSO, Labs
 
 from lab.model import SessionsCheck
@@ -23,9 +24,10 @@ MARKS = {
     "one-edge.edge.yml": [
         pytest.mark.kernels("here", "stock"),
         pytest.mark.shows("dot1q hand-off", here="bpf", stock="kernel"),
-    ]
+    ],
+    "own-router.edge.yml": [needs_frr],
 }
-"""What single topologies show."""
+"""What single topologies show, and need."""
 
 
 @pytest.mark.parametrize(

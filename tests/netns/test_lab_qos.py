@@ -193,7 +193,8 @@ def test_a_wrong_expectation_of_a_mark_fails_and_says_what_was_seen(labs: Labs) 
     assert "with DSCP 46 on ams-" in json.loads(done.stdout)["checks"][0]["words"]
 
 
-def test_private_peering_carries_dscp_unchanged(labs: Labs) -> None:
+def test_scenario_46_a_private_peering_carries_every_dscp_unchanged(labs: Labs) -> None:
+    """A packet marked 26 arrives at the virtual machine with 26; so do others."""
     lab(labs)
     for dscp in (46, 26, 0):
         # Ports of a call are for the queues only there.
@@ -275,7 +276,8 @@ def dropped(labs: Labs) -> int:
 
 
 @pytest.mark.shows("voice loses nothing in an overload behind queues", here="bpf")
-def test_voice_loses_nothing_behind_queues_and_much_without(labs: Labs) -> None:
+def test_scenario_44_voice_loses_nothing_behind_queues_and_much_without(labs: Labs) -> None:
+    """Under three times the circuit's load voice loses nothing where edges queue, and a lot where not."""
     lab(labs, circuits=circuit(bandwidth="50M"))
     sent, with_queues = overload(labs)
     voice = [item for item in labs.json("classes")["queues"] if item["name"] == "voice"]

@@ -6,13 +6,14 @@ import json
 import select
 import socket
 import time
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import IPv4Address, ip_address, ip_interface, ip_network
 
 import pytest
 from labs import until
 from net_helpers import create_all, delete_all
 
 from edge.fastpath.layout import BURST_OCTETS_MIN
+from edge.net import mpls_support
 from edge.net.capabilities import probe
 from edge.net.kernel import Kernel
 from edge.net.objects import (
@@ -25,6 +26,7 @@ from edge.net.objects import (
     KernelObject,
     KernelRoute,
     Macvlan,
+    MplsRoute,
     Namespace,
     RateLimit,
     Ruleset,
@@ -72,11 +74,41 @@ def lab_of_every_type() -> list[KernelObject]:
         DeviceAddress(B0, ip_interface("10.0.0.2/29")),
         DeviceAddress(Endpoint("a", "lo"), ip_interface("10.255.0.1/32")),
         KernelRoute("a", ip_network("0.0.0.0/0"), (ip_address("10.0.0.2"),)),
+        KernelRoute("a", ip_network("10.8.0.4/32"), device=A0.device),
+        KernelRoute("a", ip_network("fd00:8::4/128"), device=A0.device),
         KernelRoute("a", ip_network("10.9.0.0/16"), (ip_address("10.0.0.3"), ip_address("10.0.0.2"))),
         KernelRoute("a", ip_network("fd00:9::/48"), (ip_address("fd00::3"), ip_address("fd00::2"))),
         KernelRoute("a", ip_network("::/0"), (ip_address("fd00::2"),)),
         GUARD,
     ]
+
+
+@pytest.mark.kernels("stock")
+def test_routes_of_labels_are_made_found_changed_and_taken_away(kernel: Kernel, sandbox) -> None:
+    via = IPv4Address("10.0.0.2")
+    # Asking loads the modules; what is found is complete from then on.
+    assert mpls_support.probe().ok
+    base = [
+        *SPACES,
+        Sysctl("a", "net/mpls/platform_labels", "65536"),
+        WIRE,
+        Sysctl("a", "net/mpls/conf/eth0/input", "1"),
+        *UP,
+        DeviceAddress(A0, ip_interface("10.0.0.1/29")),
+    ]
+    swap, pop = MplsRoute("a", 100, (300,), via, "eth0"), MplsRoute("a", 101, (), via, "eth0")
+    create_all(kernel, [*base, swap, pop])
+    assert kernel.found([*base, swap, pop]) == {*base, swap, pop}
+    shown = sandbox.ip("-n", "a", "-f", "mpls", "route").splitlines()
+    assert [line.strip() for line in shown] == [
+        "100 as to 300 via inet 10.0.0.2 dev eth0 proto static",
+        "101 via inet 10.0.0.2 dev eth0 proto static",
+    ]
+    other = MplsRoute("a", 100, (301, 302), via, "eth0")
+    assert kernel.apply([Change(swap, other)]) == [None]
+    assert kernel.found([*base, other, pop]) == {*base, other, pop}
+    delete_all(kernel, [other, pop])
+    assert kernel.found(base) == set(base)
 
 
 def test_found_equals_wanted_after_a_lab_of_every_type(kernel: Kernel) -> None:

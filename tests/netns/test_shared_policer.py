@@ -19,6 +19,7 @@ from edge.net.kernel import Kernel
 from edge.net.objects import Endpoint, KernelObject, RateLimit, VirtualCircuit
 from lab.compile import compile_lab
 from lab.model import Fabric, Host, HostInterface, LabModel, Link
+from lab.service.state import State
 from tests.waiting import wait_until
 
 VIDS = (100, 200)
@@ -46,7 +47,7 @@ def objects(realisation: RealisationName, carried: tuple[VirtualCircuit, ...]) -
         Link(name, Endpoint(name, f"x{name}"), Endpoint("p", f"x{name}"), trunk=True) for name in ("a", "b")
     )
     fabric = Fabric("p", "p", ("xa", "xb"), carried)
-    model = LabModel("x", (), (), ends, (), (fabric,), links, (), (), (), {})
+    model = LabModel("x", (), (), ends, (), (fabric,), links, (), (), (), {}, State())
     return compile_lab(model, realisation)
 
 

@@ -111,6 +111,16 @@ def test_bfd_sessions(version: str) -> None:
     assert second.address == ip_address("fd09:1::2")
 
 
+def test_a_bfd_session_to_a_neighbour_that_is_routers_away_is_on_no_interface() -> None:
+    answer = (
+        "1020-IP address                Interface  State      Since         Interval  Timeout\n"
+        " 100.121.143.147           ---        Up         2026-11-23 02:48:01.385    0.300    0.900\n"
+        "0000 \n"
+    )
+    (found,) = parse_bfd_sessions(parse_replies(answer))
+    assert (str(found.address), found.interface, found.state) == ("100.121.143.147", "", "Up")
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_routes(version: str) -> None:
     routes = parse_routes(parse_replies(recorded(version, "routes")))

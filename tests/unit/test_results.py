@@ -10,19 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from tests import scenarios
+from tests.outcomes import Outcome, worst
 from tests.results import (
     BEGIN,
-    DOCUMENT,
+    DOCUMENTS,
     END,
     UPDATE,
-    Outcome,
+    Document,
     Results,
     cells_of,
     committed,
     differences,
     table,
     with_table,
-    worst,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -94,18 +95,31 @@ def test_what_a_machine_cannot_do_and_skips_is_no_difference() -> None:
     assert differences(CELLS, [Results("here", "", True, skipped)]) == []
 
 
-@pytest.mark.skipif("EDGELAB_UPDATE_TABLE" in os.environ, reason="the table is about to be written anew")
-def test_the_committed_table_has_what_the_marked_tests_show_and_nothing_else(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def claimed(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """What all tests of the project say that they show."""
+    summary = tmp_path_factory.mktemp("claims") / "summary"
     subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"],
         cwd=ROOT,
-        env={**os.environ, "EDGELAB_TEST_SUMMARY": str(tmp_path / "summary")},
+        env={**os.environ, "EDGELAB_TEST_SUMMARY": str(summary)},
         check=True,
         capture_output=True,
     )
-    claimed = Results.of_json(json.loads((tmp_path / "summary.claims.json").read_text()))
-    stands = cells_of(committed(DOCUMENT.read_text(encoding="utf-8")))
-    assert stands == claimed.cells, UPDATE
+    return Results.of_json(json.loads(Path(f"{summary}.claims.json").read_text()))
+
+
+@pytest.mark.skipif("EDGELAB_UPDATE_TABLE" in os.environ, reason="the table is about to be written anew")
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_a_committed_table_has_what_the_tests_show_and_nothing_else(
+    claimed: Results, document: Document
+) -> None:
+    assert document.stands == document.of(claimed.cells), UPDATE
+
+
+def test_each_of_the_sixty_scenarios_is_shown_by_a_test(claimed: Results) -> None:
+    assert list(scenarios.ALL) == list(range(1, 61))
+    assert scenarios.missing(claimed.cells) == []
 
 
 MARKED = """
@@ -117,8 +131,12 @@ def test_both(): pass
 def test_fails(): assert False
 @pytest.mark.shows("three", here="any")
 def test_skips(): pytest.skip("not today")
+def test_scenario_07_the_customers_write(): pass
+@pytest.mark.scenario(shown="wire")
+@pytest.mark.parametrize("which", [1, 2])
+def test_scenario_07_breaks_sessions(which): assert which == 1
 """
-INI = "[pytest]\nmarkers =\n kernels(*names): where\n shows(*what, **where): what\n"
+INI = "[pytest]\nmarkers =\n kernels(*names): where\n shows(*what, **where): what\n scenario(shown): how\n"
 
 
 def test_marked_tests_leave_a_file_of_what_they_came_to(
@@ -136,21 +154,58 @@ def test_marked_tests_leave_a_file_of_what_they_came_to(
         ("one", "bpf", "here"): "yes",
         ("two", "bpf", "here"): "no",
         ("three", "any", "here"): "skipped",
+        ("scenario 07", "rules", "here"): "yes",
+        ("scenario 07", "wire", "here"): "no",
     }
 
 
 @pytest.mark.parametrize(
-    "mark", ["shows()", "shows('x')", "shows('x', stock='bpf')", "shows('x', here='no')"]
+    ("mark", "name"),
+    [
+        ("shows()", "x"),
+        ("shows('x')", "x"),
+        ("shows('x', stock='bpf')", "x"),
+        ("shows('x', here='no')", "x"),
+        ("kernels('here')", "scenario_7_words"),
+        ("kernels('here')", "scenario_61_words"),
+        ("scenario(shown='wire')", "x"),
+        ("scenario(shown='dream')", "scenario_07_words"),
+        ("scenario(source='?')", "scenario_07_words"),
+    ],
 )
-def test_a_mark_that_says_nothing_or_something_unknown_is_refused(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, mark: str
+def test_a_mark_or_a_name_that_says_nothing_or_something_unknown_is_refused(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, mark: str, name: str
 ) -> None:
     monkeypatch.delenv("EDGELAB_TEST_SUMMARY", raising=False)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    pytester.makepyfile(f"import pytest\n@pytest.mark.{mark}\ndef test_x(): pass")
+    pytester.makepyfile(f"import pytest\n@pytest.mark.{mark}\ndef test_{name}(): pass")
     pytester.makeini(INI)
     done = pytester.runpytest_inprocess(
         "-p", "tests.kernels", "-p", "tests.results", "-p", "no:cacheprovider"
     )
     assert done.ret == pytest.ExitCode.USAGE_ERROR
-    done.stderr.fnmatch_lines(["*test_x: shows*"])
+    done.stderr.fnmatch_lines([f"*test_{name}: *s*"])
+
+
+SCENARIOS: dict[tuple[str, str, str], Outcome] = {
+    ("scenario 01", "rules", "here"): "yes",
+    ("scenario 01", "wire", "here"): "no",
+    ("scenario 02", "wire", "stock"): "skipped",
+}
+
+
+def test_a_scenario_holds_when_all_its_tests_passed_and_one_without_a_test_is_missing() -> None:
+    rows = [line.split(" | ") for line in scenarios.table(SCENARIOS).splitlines()[2:5]]
+    assert [row[2:6] for row in rows] == [
+        ["no", "yes", "no", "-"],
+        ["skipped", "-", "-", "skipped"],
+        ["missing", "-", "-", "-"],
+    ]
+    assert rows[0][0] == "| 1"
+    assert rows[0][6].startswith("Routing requirements; ")
+    assert scenarios.missing(SCENARIOS)[0] == 3
+
+
+def test_the_table_of_scenarios_is_read_back_as_it_was_written() -> None:
+    assert scenarios.cells_of(scenarios.table(SCENARIOS)) == SCENARIOS
+    assert scenarios.cells_of("") == {}

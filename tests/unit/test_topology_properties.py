@@ -17,6 +17,7 @@ import lab
 from edge.errors import InputError, Problem
 from lab.model import LabModel
 from lab.topology import derive, loads
+from lab.topology.layout import of_file, of_state
 from lab.topology.names import MAX_DEVICE
 from lab.topology.rules.naming import claims
 from lab.topology.schema import Topology
@@ -143,9 +144,11 @@ def test_every_global_address_of_a_lab_is_used_once(document: dict[str, Any]) ->
 @given(topologies())
 def test_the_names_that_rules_check_are_the_names_that_are_derived(document: dict[str, Any]) -> None:
     model = loads(json.dumps(document), "generated")
-    found = list(claims(Topology.model_validate(model.document)))
-    assert sorted(c.name for c in found if c.what == "node") == sorted(node.name for node in model.nodes)
-    assert sorted(c.name for c in found if c.what == "link") == sorted(link.name for link in model.links)
+    topology = Topology.model_validate(model.document)
+    for layout in (of_file(topology), of_state(model.state)):
+        found = list(claims(topology, layout))
+        for what, things in (("node", model.nodes), ("link", model.links)):
+            assert sorted(c.name for c in found if c.what == what) == sorted(one.name for one in things)
 
 
 @SHAPES
@@ -171,7 +174,9 @@ def test_every_session_and_gateway_is_on_a_network_of_its_namespace(document: di
             for session in vrf.sessions:
                 own = [a for a in interfaces[session.interface] if a.ip == session.local]
                 assert own
-                assert session.neighbor in own[0].network
+                paths = [path.destination for path in vrf.paths]
+                assert session.neighbor in own[0].network or ip_network(str(session.neighbor)) in paths
+                assert session.multihop == (session.neighbor not in own[0].network)
             networks = [a.network for addresses in interfaces.values() for a in addresses]
             for route in vrf.routes:
                 assert all(any(via in network for network in networks) for via in route.via)
@@ -183,16 +188,45 @@ def test_every_session_and_gateway_is_on_a_network_of_its_namespace(document: di
 
 @SHAPES
 @given(topologies())
+def test_the_way_that_labels_lead_ends_in_the_vrf_that_the_path_is_to(document: dict[str, Any]) -> None:
+    model = loads(json.dumps({**document, "core": "mpls"}), "generated")
+    switches = {router.namespace: router.labels for router in model.routers if router.labels}
+    wires = {
+        (e.namespace, e.device): o for link in model.links for e, o in ((link.a, link.b), (link.b, link.a))
+    }
+    ports = {(s, p.device): p for s, switch in switches.items() for p in switch.vrfs}
+    entered = {p.namespace: s for s, switch in switches.items() for p in switch.vrfs}
+    vrfs = {vrf.namespace: vrf for router in model.routers for vrf in router.vrfs}
+    for vrf in vrfs.values():
+        for path in vrf.paths:
+            node, stack, found = entered[vrf.namespace], path.labels, ""
+            for _ in range(5):
+                (route,) = [one for one in switches[node].routes if one.label == stack[0]]
+                stack = (*route.out, *stack[1:])
+                if not stack:
+                    found = ports[node, route.device].namespace
+                    break
+                node = wires[node, route.device].namespace
+            assert found != vrf.namespace
+            own = [a.ip for one in vrfs[found].interfaces for a in one.addresses]
+            assert path.destination.network_address in own
+            assert vrfs[found].name == vrf.name
+
+
+@SHAPES
+@given(topologies())
 def test_every_device_of_a_link_lives_in_a_namespace_of_a_node(document: dict[str, Any]) -> None:
     model = loads(json.dumps(document), "generated")
     namespaces = [namespace for node in model.nodes for namespace in node.namespaces]
     assert len(set(namespaces)) == len(namespaces)
     assert {end.namespace for link in model.links for end in (link.a, link.b)} <= set(namespaces)
     ends = {(end.namespace, end.device) for link in model.links for end in (link.a, link.b)}
+    # A label-switching router brings the wires to its VRFs along.
+    ends |= {(p.namespace, p.vrf_device) for r in model.routers if r.labels for p in r.labels.vrfs}
     for router in model.routers:
         assert {(router.namespace, port.name) for port in router.ports} <= ends
         for vrf in router.vrfs:
-            assert {(vrf.namespace, interface.name) for interface in vrf.interfaces} <= ends
+            assert {(vrf.namespace, plain.lower or plain.name) for plain in vrf.interfaces} <= ends
             assert {sub.port for sub in vrf.subinterfaces} <= {port.name for port in router.ports}
     for fabric in model.fabrics:
         assert {(fabric.namespace, port) for port in fabric.ports} <= ends
@@ -208,6 +242,12 @@ def test_every_device_of_a_link_lives_in_a_namespace_of_a_node(document: dict[st
 def test_tags_at_the_provider_join_customer_and_microsoft(document: dict[str, Any]) -> None:
     model = loads(json.dumps(document), "generated")
     ends = {(e.circuit, e.peering, e.connection, e.side): e for e in model.peering_ends}
+    ports = {
+        (vrf.namespace, sub.name): sub.port
+        for router in model.routers
+        for vrf in router.vrfs
+        for sub in vrf.subinterfaces
+    }
     for (circuit, peering, connection, side), customer in ends.items():
         if side != "customer":
             continue
@@ -216,7 +256,7 @@ def test_tags_at_the_provider_join_customer_and_microsoft(document: dict[str, An
         matching = [
             v
             for v in fabric.circuits
-            if v.port_a == customer.device.rpartition(".")[0]
+            if v.port_a == ports[customer.namespace, customer.device]
             and customer.tags[: len(v.tags_a)] == v.tags_a
             and v.tags_b + customer.tags[len(v.tags_a) :] == microsoft.tags
         ]

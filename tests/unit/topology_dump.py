@@ -19,11 +19,17 @@ def dump(model: LabModel) -> str:
     return _write(_plain(model), "") + "\n"
 
 
+def _left_out(value: Any, name: str) -> bool:
+    """The document and the State: what the model is made of, not what it is."""
+    return isinstance(value, LabModel) and name in ("document", "state")
+
+
 def _plain(value: Any, field_name: str = "") -> Any:
     if isinstance(value, Tag | Endpoint):
         return str(value)
     if isinstance(value, StaticRoute):
-        return f"{value.destination} via {', '.join(map(str, value.via))}"
+        where = f"via {', '.join(map(str, value.via))}" if value.via else f"on {value.device}"
+        return f"{value.destination} {where}"
     if isinstance(value, Originate):
         return " ".join([str(value.network), *(f"{a}:{b}" for a, b in value.communities)])
     if isinstance(value, Policy):
@@ -34,7 +40,7 @@ def _plain(value: Any, field_name: str = "") -> Any:
         found: dict[str, Any] = {}
         for field in dataclasses.fields(value):
             item = getattr(value, field.name)
-            if field.name != "document" and item != field.default:
+            if not _left_out(value, field.name) and item != field.default:
                 found[field.name] = _plain(item, field.name)
         return {"check": type(value).__name__, **found} if type(value).__name__.endswith("Check") else found
     if isinstance(value, tuple | list):

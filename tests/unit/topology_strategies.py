@@ -14,7 +14,10 @@ NAME = st.from_regex(r"[a-z][a-z0-9-]{0,28}[a-z0-9]", fullmatch=True).map(lambda
 
 def circuit(number: int, draw: Any) -> dict[str, Any]:
     """A valid circuit whose subnets belong to its number."""
-    encapsulation = draw(st.sampled_from(["qinq", "dot1q"]))
+    model = draw(st.sampled_from(["cloud-exchange", "cloud-exchange", "point-to-point", "any-to-any"]))
+    managed = draw(st.sampled_from(["layer2", "layer2", "layer3"])) if model != "any-to-any" else "layer3"
+    # One line with a single tag cannot carry two connections.
+    encapsulation = draw(st.sampled_from(["qinq", "dot1q"])) if model != "point-to-point" else "qinq"
     private = {
         "vlan": draw(st.integers(1, 2000)),
         "peer_asn": draw(st.sampled_from([65010, 65020, 4200000000])),
@@ -32,6 +35,8 @@ def circuit(number: int, draw: Any) -> dict[str, Any]:
     if draw(st.booleans()):
         peerings["microsoft"] = microsoft
     return {
+        "model": model,
+        "managed": managed,
         "provider": draw(st.sampled_from(PROVIDERS)),
         "location": draw(st.sampled_from(LOCATIONS)),
         "sku": {"tier": "premium"},
@@ -68,7 +73,7 @@ def vnet(number: int, circuits: list[str], hosts: list[str]) -> dict[str, Any]:
 @st.composite
 def topologies(draw: Any) -> dict[str, Any]:
     """A valid topology of up to four circuits, three sites and three virtual networks."""
-    names = draw(st.lists(NAME, min_size=30, max_size=30, unique_by=lambda name: name[:12]))
+    names = draw(st.lists(NAME, min_size=36, max_size=36, unique_by=lambda name: name[:12]))
     take = iter(names)
     circuits = {next(take): circuit(number, draw) for number in range(draw(st.integers(1, 4)))}
     left = list(circuits)
@@ -80,6 +85,16 @@ def topologies(draw: Any) -> dict[str, Any]:
         hosts = [next(take) for _ in range(draw(st.integers(0, 2)))]
         if own or hosts or not last:
             sites[next(take)] = site(number, edges, own, hosts, draw(st.booleans()))
+    for name, one in circuits.items():
+        for there in sites.values() if one["model"] == "any-to-any" else ():
+            if there["edges"] and name not in there["circuits"] and draw(st.booleans()):
+                there["circuits"].append(name)
+    for there in sites.values():
+        vpns = [name for name in there["circuits"] if circuits[name]["model"] == "any-to-any"]
+        # A PE is of one provider, and so are the circuits of a site that meet on it.
+        if vpns and len({circuits[name]["provider"] for name in vpns}) == 1 and draw(st.booleans()):
+            pes = len(there["edges"]) if len(there["edges"]) > 1 else draw(st.integers(1, 2))
+            there["provider_edges"] = [next(take) for _ in range(pes)]
     vnets = {
         next(take): vnet(
             number,
@@ -88,7 +103,8 @@ def topologies(draw: Any) -> dict[str, Any]:
         )
         for number in range(draw(st.integers(0, 3)))
     }
-    return {"name": "generated", "circuits": circuits, "sites": sites, "vnets": vnets}
+    core = draw(st.sampled_from(["auto", "vrf", "mpls"]))
+    return {"name": "generated", "core": core, "circuits": circuits, "sites": sites, "vnets": vnets}
 
 
 SCALARS = (
