@@ -48,7 +48,7 @@ check: setup-dev ## format, lint, types and the fast tests; needs no root
 lint: setup-dev ## format, lint and types only
 	@.make/check lint
 
-bench: setup-dev ## measure against the limits (BENCH=deploy|classify|forward|pcap, BENCH_JSON=file, ARGS=--quick)
+bench: setup-dev ## measure against the limits (BENCH=deploy|circuits|classify|forward|pcap, BENCH_JSON=file, ARGS=--quick)
 	@$(VENV)/python -m tests.bench $(BENCH) $(if $(BENCH_JSON),--json '$(BENCH_JSON)') $(ARGS)
 
 clean: ## remove everything that was built or installed here
