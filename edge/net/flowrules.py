@@ -100,7 +100,7 @@ def xtables_rate_caps(caps: tuple[RateCap, ...]) -> list[str]:
     """Lines of the table `filter` with the meaning of `rate_caps`."""
     return [
         f"-A FORWARD -o {plain(cap.interface)} -m hashlimit --hashlimit-above {cap.rate_bps // 8}b/s"
-        f" --hashlimit-burst {_burst(cap)}b --hashlimit-name cap{number}"
+        f" --hashlimit-burst {_xtables_burst(cap)}b --hashlimit-name cap{number}"
         f" -m comment --comment {CAPPED} -j DROP"
         for number, cap in enumerate(caps)
     ]
@@ -108,3 +108,10 @@ def xtables_rate_caps(caps: tuple[RateCap, ...]) -> list[str]:
 
 def _burst(cap: RateCap) -> int:
     return max(_BURST_MIN, int(cap.rate_bps / 8 * _BURST_S))
+
+
+def _xtables_burst(cap: RateCap) -> int:
+    """At least a second's worth of the rate, as iptables rounds it, which takes no smaller bucket."""
+    whole = (1 << 32) - 1
+    cost = whole // ((cap.rate_bps // 8 >> 4) + 1)
+    return max(_burst(cap), (whole // cost - 1) << 4)

@@ -67,12 +67,13 @@ FLOWS = (
     ("ce1", "198.51.100.2"),
     ("ce2", "198.51.100.6"),
 )
-"""Who sends an echo request to whom. A host gets two datagrams, too: a small one and one of 1500 octets."""
+"""Who sends an echo request to whom. A host gets two datagrams, too: a small one and one of FULL_OCTETS."""
 
 OUTSIDE = ("teams", "exchange", "sharepoint", "dns", "cdn")
 """Hosts that pc1 reaches through address translation."""
 
-FULL_OCTETS = 1500
+FULL_OCTETS = 1400
+"""The longest IP packet that a virtual network's gateway passes."""
 
 
 def test_every_link_carries_the_same_frames_in_every_realisation(labs: Labs) -> None:
