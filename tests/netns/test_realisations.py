@@ -72,6 +72,9 @@ FLOWS = (
 OUTSIDE = ("teams", "exchange", "sharepoint", "dns", "cdn")
 """Hosts that pc1 reaches through address translation."""
 
+UNUSED = ("hub-gw0-internet", "hub-gw1-internet")
+"""Nobody in the network goes to the Internet here."""
+
 FULL_OCTETS = 1400
 """The longest IP packet that a virtual network's gateway passes."""
 
@@ -99,6 +102,7 @@ def test_every_link_carries_the_same_frames_in_every_realisation(labs: Labs) -> 
         assert not differences, "\n".join(differences)
     # Equal is not enough: nothing equals nothing.
     empty = [link for link, story in seen[first].items() if not story.kinds() & {"arp", "nd"}]
+    empty = [link for link in empty if link not in UNUSED]
     assert not empty, f"no frames on {empty}"
     peering = {"arp", "nd", "icmp", "icmp6", "udp", "bfd", "bgp open", "bgp keepalive"}
     for link in ("ams-primary", "ams-secondary"):
