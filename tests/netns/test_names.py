@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -277,14 +278,16 @@ def test_names_come_and_go_with_the_file_and_nothing_else_is_disturbed(labs: Lab
 
 def test_a_machine_without_the_programs_is_told_all_packages_where_names_are_asked_for(labs: Labs) -> None:
     places = [shutil.which(one, path=f"{os.environ['PATH']}:/usr/sbin") for one in PACKAGES]
-    hide = " && ".join(f"mount --bind /dev/null {os.path.realpath(place or '')}" for place in places)
+    hide = " && ".join(
+        f"mount --bind /dev/null {shlex.quote(os.path.realpath(place or ''))}" for place in places
+    )
     plain = labs.file(small())
-    edgelab = f"{sys.executable} -m lab.cli"
+    edgelab = f"{shlex.quote(sys.executable)} -m lab.cli"
     # A file that cannot be executed is no program. A file without names does not miss it.
     script = (
         f"mount --make-rprivate / && {hide} && "
-        f"{{ {edgelab} deploy -t {NAMES}; echo status $?; }} && "
-        f"{edgelab} deploy -t {plain} && {edgelab} destroy"
+        f"{{ {edgelab} deploy -t {shlex.quote(str(NAMES))}; echo status $?; }} && "
+        f"{edgelab} deploy -t {shlex.quote(str(plain))} && {edgelab} destroy"
     )
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", script],
