@@ -422,6 +422,24 @@ class OwnRouting:
 
 
 @dataclass(frozen=True, slots=True)
+class IpsecTunnel:
+    """The end of a route-based IPsec tunnel: what is routed to the device `name` leaves as ESP (RFC 4303).
+
+    The device's addresses stand in a PlainInterface of that name. The rest is as in edge.net.objects.
+    """
+
+    name: str
+    local: IPv4Address
+    remote: IPv4Address
+    number: int
+    spi_out: int
+    spi_in: int
+    key_out: str = field(repr=False)
+    key_in: str = field(repr=False)
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
 class NoFragments:
     """A VRF that forwards no fragments and makes none, as a virtual network gateway does (facts 10.1).
 
@@ -456,6 +474,7 @@ class Vrf:
     firewalls: tuple[StatefulFilter, ...] = ()
     rate_caps: tuple[RateCap, ...] = ()
     no_fragments: NoFragments | None = None
+    tunnels: tuple[IpsecTunnel, ...] = ()
     ecmp_paths: int = 4
     paths: tuple[LabelPath, ...] = ()
     own: OwnRouting | None = None

@@ -31,6 +31,7 @@ from edge.net.objects import (
     BridgePort,
     DeviceAddress,
     Endpoint,
+    IpsecTunnel,
     KernelObject,
     KernelRoute,
     Macsec,
@@ -164,6 +165,18 @@ def _objects(router: Router, realisation: RealisationName) -> Iterator[KernelObj
             else:
                 yield from _tagged_devices(router, vrf, subinterface, realisation)
             yield from _markings(router, vrf, subinterface, realisation)
+        for tunnel in vrf.tunnels:
+            yield IpsecTunnel(
+                Endpoint(vrf.namespace, tunnel.name),
+                tunnel.local,
+                tunnel.remote,
+                tunnel.number,
+                tunnel.spi_out,
+                tunnel.spi_in,
+                tunnel.key_out,
+                tunnel.key_in,
+                tunnel.mtu,
+            )
         interfaces: tuple[Subinterface | PlainInterface, ...] = (*vrf.subinterfaces, *vrf.interfaces)
         for interface in interfaces:
             at = Endpoint(vrf.namespace, interface.name)

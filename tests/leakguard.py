@@ -38,6 +38,10 @@ RECHECK_MS = 20
 RUNTIME_DIRECTORY = Path("/run/edgelab")
 
 
+OF_MODULES = frozenset(("ip_vti0",))
+"""Devices that a kernel module puts into every namespace when it is loaded, and that nobody can delete."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What exists at one moment, as kind -> names. A name is what an operator would recognise."""
@@ -72,7 +76,7 @@ class Guard:
         if self.isolated:
             things["entry of /run/edgelab"] = frozenset(_names(RUNTIME_DIRECTORY))
             things["network namespace"] = frozenset(_names(NETNS_DIRECTORY))
-            things["link"] = frozenset(name for _, name in socket.if_nameindex())
+            things["link"] = frozenset(name for _, name in socket.if_nameindex()) - OF_MODULES
             things["mount"] = frozenset(_mounts())
         return Snapshot(things, pids)
 

@@ -23,6 +23,7 @@ from edge.net.disciplines import Disciplines, QueuesLike
 from edge.net.found import as_wanted, interpret, mirrored
 from edge.net.htb import LeafKind
 from edge.net.impairments import ImpairmentPlaneLike, Impairments
+from edge.net.ipsec import Ipsec
 from edge.net.marking import Markings, MarkPlaneLike
 from edge.net.marking_nft import NftMarkPlane
 from edge.net.netlink import Refusal
@@ -32,6 +33,7 @@ from edge.net.objects import (
     Change,
     Endpoint,
     Impairment,
+    IpsecTunnel,
     KernelObject,
     Marking,
     Namespace,
@@ -83,6 +85,7 @@ class Kernel:
         self._spaces = Spaces(netns_directory)
         self._devices = Devices(self._spaces)
         self._settings = Settings(self._spaces)
+        self._ipsec = Ipsec(self._spaces)
         self._disciplines: QueuesLike = queues or Disciplines(
             self._spaces, lambda: queue_leaves or probe_queues().leaves
         )
@@ -100,6 +103,7 @@ class Kernel:
             (Namespace, self._make_namespaces, self._delete_namespaces),
             (Sysctl, self._set, self._restore),
             (Ruleset, self._put_rules, self._delete_rules),
+            (IpsecTunnel, self._ipsec.create, self._ipsec.delete),
             (Queues, self._disciplines.create, self._disciplines.delete),
             (Impairment, self._impairments.create, self._impairments.delete),
             (Marking, self._markings.create, self._markings.delete),
@@ -220,6 +224,7 @@ class Kernel:
                 found += self._impairments.found(snapshots, keyed)
                 found += tags
                 found += self._markings.found()
+                found += self._ipsec.found([item for item in keyed.values() if isinstance(item, IpsecTunnel)])
                 rules = [
                     item for item in (*tags, *keyed.values()) if isinstance(item, SubinterfaceTags | AdminUp)
                 ]

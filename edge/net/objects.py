@@ -520,6 +520,36 @@ class MplsRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class IpsecTunnel:
+    """A route-based IPsec tunnel: what is routed to its device leaves as ESP for the other end (RFC 4303).
+
+    number: of the tunnel in its namespace, from 1; it marks what belongs together. keys: hexadecimal, 16
+    octets for AES-128 (or 32 for AES-256) and 4 of salt (RFC 4106 8.1). The other end exchanges in and out.
+    """
+
+    at: Endpoint
+    local: IPv4Address
+    remote: IPv4Address
+    number: int
+    spi_out: int
+    spi_in: int
+    key_out: str = field(repr=False)
+    key_in: str = field(repr=False)
+    mtu: int
+
+    @property
+    def key(self) -> Key:  # noqa: D102 - see KernelObject
+        return ("ipsec-tunnel", str(self.at))
+
+    @property
+    def namespace(self) -> str:  # noqa: D102 - see KernelObject
+        return self.at.namespace
+
+    def __str__(self) -> str:
+        return f"IPsec tunnel {self.at} to {self.remote}"
+
+
+@dataclass(frozen=True, slots=True)
 class Ruleset:
     """One nftables table, replaced as a whole; `text` is its body for `nft -f`, without the braces.
 
@@ -580,7 +610,7 @@ TIERS: tuple[tuple[type, ...], ...] = (
     (Namespace,),
     (Sysctl,),
     (Veth, Bridge),
-    (Macsec, Macvlan, VlanDevice),
+    (Macsec, Macvlan, VlanDevice, IpsecTunnel),
     (BridgePort, RateLimit, Queues, Sysctl),
     (AdminUp,),
     (DeviceAddress,),

@@ -80,26 +80,37 @@ class Rulesets(ABC):
         Raises CapabilityError when it is not installed, MissingError without the namespace,
         DeadlineError when it does not end.
         """
+        return run_inside(self._enter, namespace, name, arguments, text, package=package)
+
+
+def run_inside(
+    enter: Enter, namespace: str, name: str, arguments: tuple[str, ...], text: str = "", *, package: str
+) -> tuple[int, str, str]:
+    """Run a program in a namespace with `text` as its input: (exit status, stdout, stderr).
+
+    Raises CapabilityError when it is not installed (`package` brings it), MissingError without the namespace,
+    DeadlineError when it does not end.
+    """
+    try:
+        # A child has the namespace of the thread that starts it.
+        with enter(namespace):
+            process = subprocess.Popen(
+                (name, *arguments),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "LC_ALL": "C"},
+            )
+    except (FileNotFoundError, PermissionError) as error:
+        raise CapabilityError(f"{name} is not installed", f"sudo apt-get install {package}") from error
+    with process:
         try:
-            # A child has the namespace of the thread that starts it.
-            with self._enter(namespace):
-                process = subprocess.Popen(
-                    (name, *arguments),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                    env={**os.environ, "LC_ALL": "C"},
-                )
-        except (FileNotFoundError, PermissionError) as error:
-            raise CapabilityError(f"{name} is not installed", f"sudo apt-get install {package}") from error
-        with process:
-            try:
-                stdout, stderr = process.communicate(text, timeout=DEADLINE_S)
-            except subprocess.TimeoutExpired as error:
-                process.kill()
-                raise DeadlineError(f"{namespace}: {name} did not end within {DEADLINE_S} s") from error
-        return process.returncode, stdout, stderr
+            stdout, stderr = process.communicate(text, timeout=DEADLINE_S)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            raise DeadlineError(f"{namespace}: {name} did not end within {DEADLINE_S} s") from error
+    return process.returncode, stdout, stderr
 
 
 def _together(work: Callable[[Ruleset], None], rulesets: Iterable[Ruleset]) -> list[EdgeError | None]:

@@ -20,8 +20,8 @@ from edge.errors import EdgeError
 from edge.fastpath import clsact
 from edge.fastpath.attach import HookKind
 from edge.fastpath.tagplane import TagPlane
+from edge.net import ipsec, mpls_support, namespaces
 from edge.net import messages as nl
-from edge.net import mpls_support, namespaces
 from edge.net.capabilities import Capabilities, Capability, found_program, probe, program_version, rights
 from edge.net.macsec import probe_macsec
 from edge.net.namespaces import inside, scratch_namespace
@@ -139,6 +139,7 @@ def _findings(found: Capabilities) -> Iterator[Finding]:
         yield Finding("tags", _tag_hook("clsact", _MODULES.format("sch_ingress cls_bpf")))
     yield from (Finding("links", item) for item in links())
     yield Finding("links", mpls_support.probe())
+    yield Finding("links", ipsec.probe())
     yield from (Finding("queues", item) for item in queues())
     yield Finding("packet rules", found.nft, needed=True)
     yield Finding("packet rules", dscp(found))

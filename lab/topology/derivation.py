@@ -43,9 +43,10 @@ from lab.topology.provider_edges import build_provider_edges
 from lab.topology.public import build_core, build_internet, has_core, has_internet
 from lab.topology.reach import build_reaches
 from lab.topology.schema import Topology
-from lab.topology.sites import build_site
+from lab.topology.sites import build_site, orders_at, site_asn
 from lab.topology.vnet_internet import join_vnets_to_internet
 from lab.topology.vnets import build_vnets, plan_vnets
+from lab.topology.vpn import VpnPlan, number_ends, plan_vpns
 from lab.topology.vpn_core import build_vpns
 
 ALL = "all"
@@ -61,8 +62,11 @@ def build(topology: Topology, state: State) -> LabModel:
     vnets = plan_vnets(topology, state)
     core, internet = has_core(state), has_internet(topology)
     parts = Parts()
+    vpns = _vpns(topology, state, orders)
+    for plan in vpns:
+        number_ends(parts, plan)
     for name, site in topology.sites.items():
-        build_site(parts, name, site, orders)
+        build_site(parts, name, site, orders, tuple(plan for plan in vpns if plan.site == name))
     build_provider_edges(parts, topology, orders)
     build_vpns(parts, topology, orders)
     build_providers(parts, orders)
@@ -70,11 +74,16 @@ def build(topology: Topology, state: State) -> LabModel:
     build_msees(parts, orders, vnets, state, fast)
     build_pairs(parts, orders)
     build_reaches(parts, state, orders)
-    build_vnets(parts, vnets, orders)
+    build_vnets(
+        parts,
+        vnets,
+        orders,
+        {plan.vnet: (plan, site_asn(orders_at(topology.sites[plan.site], orders))) for plan in vpns},
+    )
     if core:
         build_core(parts, orders, internet, topology.internet.names)
     if internet:
-        build_internet(parts, topology, core)
+        build_internet(parts, topology, core, tuple(plan.node for plan in vpns))
         join_vnets_to_internet(parts, vnets)
     _refuse_collisions(parts)
     model = LabModel(
@@ -93,6 +102,17 @@ def build(topology: Topology, state: State) -> LabModel:
         names=names_of(topology, core) if internet else None,
     )
     return impaired(model, topology)
+
+
+def _vpns(topology: Topology, state: State, orders: tuple[CircuitOrder, ...]) -> tuple[VpnPlan, ...]:
+    """The tunnels whose both ends are there: a gateway, and at the site a circuit that says the AS number."""
+    return tuple(
+        plan
+        for plan in plan_vpns(topology)
+        if plan.vnet in state.vnets
+        and state.gateway_of(plan.vnet) is not None
+        and any(order.peerings or order.managed for order in orders_at(topology.sites[plan.site], orders)[:1])
+    )
 
 
 def _refuse_collisions(parts: Parts) -> None:

@@ -179,6 +179,16 @@ def wire_of(device: str) -> str:
     return f"{device}.wire"
 
 
+def vpn_gateway(vnet: str) -> str:
+    """The VPN gateway of a virtual network."""
+    return f"{vnet}-vpn"
+
+
+def tunnel_device(other: str) -> str:
+    """Device of an IPsec tunnel towards a site or a virtual network."""
+    return f"{short(other, MAX_DEVICE - 4)}.vpn"
+
+
 def fast_device(vnet: str) -> str:
     """An MSEE's device on the machines' LAN of a virtual network, beside its gateway."""
     return f"{short(vnet, MAX_DEVICE - 5)}.fast"

@@ -72,10 +72,16 @@ def build_core(parts: Parts, orders: tuple[CircuitOrder, ...], internet: bool, n
         parts.host(service.name, "cloud", [a.ip for a in service.front_end], networks, gateways)
 
 
-def build_internet(parts: Parts, topology: Topology, core: bool) -> None:
-    """Add the Internet: one router that knows its hosts, the sites' Internet edges and Microsoft."""
+def build_internet(parts: Parts, topology: Topology, core: bool, vpns: tuple[str, ...] = ()) -> None:
+    """Add the Internet: one router that knows its hosts, the sites' Internet edges and Microsoft.
+
+    vpns: nodes of VPN gateways, which have a wire to it.
+    """
     interfaces = []
     routes: list[StaticRoute] = []
+    for node in vpns:
+        ends = parts.numbering.ends_of(f"{node}-{names.INTERNET}")
+        interfaces.append(PlainInterface(names.short(node, names.MAX_DEVICE), ends.b[:1]))
     for name, site in topology.sites.items():
         if site.internet:
             node = names.internet_edge(name)

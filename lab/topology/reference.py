@@ -149,6 +149,7 @@ vnets:
     gateway_subnet: [10.50.255.0/26, "fd00:50:0:ffff::/64"]
     connections:
       - {circuit: ams, weight: 100, fastpath: true}
+    vpn: {site: hq, key: s3cretOfTheTunnel, announce: [10.1.0.0/17]}
     hosts: {vm1: [10.50.1.4, "fd00:50:0:1::4"]}
 
 internet:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from edge.model import Network
 from lab.names.table import CRL, INTERNET_HOSTS
 from lab.service import asn
 from lab.topology.check_schema import CheckSpec
@@ -205,6 +206,29 @@ Oversize = Literal["icmp", "silent"]
 """What a gateway says about a packet above 1,400 octets. The facts (10.1) are silent about that."""
 
 
+class Vpn(Part):
+    """A site-to-site IPsec VPN beside the ExpressRoute gateway: the way when no circuit carries."""
+
+    site: str = Field(description="The site whose Internet edge has the other end.")
+    key: str = Field(
+        min_length=8, max_length=128, description="Shared key, from which both directions' keys are made."
+    )
+    announce: list[Prefix] = Field(
+        default_factory=list,
+        description="IPv4 that the site announces in the tunnel; as on circuits when left out. Longer "
+        "prefixes than on circuits lead Azure into the tunnel.",
+        examples=[["10.1.0.0/17"]],
+    )
+
+    @field_validator("announce")
+    @classmethod
+    def _v4(cls, value: list[Network]) -> list[Network]:
+        for one in value:
+            if one.version != 4:
+                refuse(f"{one} is not IPv4", "the tunnel carries IPv4 only")
+        return value
+
+
 class Vnet(Part):
     """A virtual network with an ExpressRoute gateway."""
 
@@ -226,6 +250,9 @@ class Vnet(Part):
         "(path MTU discovery works), silent does not (a black hole). FastPath goes around both.",
     )
     connections: list[Connection] = Field(default_factory=list, description="Circuits that it joins.")
+    vpn: Vpn | None = Field(
+        default=None, description="A VPN gateway with a tunnel to a site; needs a kernel with ESP and VTI."
+    )
     hosts: Hosts = Field(default_factory=dict, description="Virtual machines: name and address(es).")
 
 

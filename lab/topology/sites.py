@@ -25,15 +25,18 @@ from lab.topology.ipvpn import attachments_of
 from lab.topology.orders import CircuitOrder
 from lab.topology.parts import BFD, Parts
 from lab.topology.schema import Site
+from lab.topology.vpn import VpnPlan
+from lab.topology.vpn_site import end_tunnels, preferring_circuits, with_internet_edge
 
 POOL_LENGTH = 30
 """Longest prefix that still gives each link half a NAT pool of two addresses (facts 5, option 1)."""
 
 
-def build_site(parts: Parts, name: str, site: Site, orders: tuple[CircuitOrder, ...]) -> None:
-    """Add a site: edges in their order, Internet edge, switch, hosts."""
-    by_name = {order.name: order for order in orders}
-    own = [by_name[circuit] for circuit in site.circuits if circuit in by_name]
+def build_site(
+    parts: Parts, name: str, site: Site, orders: tuple[CircuitOrder, ...], vpns: tuple[VpnPlan, ...] = ()
+) -> None:
+    """Add a site: edges in their order, Internet edge, switch, hosts. vpns: tunnels that end here."""
+    own = orders_at(site, orders)
     lans = [lan_routers(lan, len(site.edges), site.internet) for lan in site.lan]
     switch = names.lan_switch(name)
     ports: list[str] = []
@@ -44,10 +47,12 @@ def build_site(parts: Parts, name: str, site: Site, orders: tuple[CircuitOrder, 
         parts.link(link, (node, device), (switch, port))
 
     for number, edge in enumerate(site.edges):
-        _edge(parts, name, site, own, lans, number)
+        _edge(parts, name, site, own, lans, number, bool(vpns))
         attach(edge, names.CUSTOMER_LAN, f"{edge}-lan")
     if site.internet:
         build_internet_edge(parts, name, site, tuple(lan[-1] for lan in lans))
+        if vpns:
+            end_tunnels(parts, name, site, site_asn(own), lans, vpns)
         attach(names.internet_edge(name), names.CUSTOMER_LAN, f"{names.internet_edge(name)}-lan")
     edges = [router for lan in lans for router in lan[: len(site.edges)]]
     gateways = [a.ip for a in edges or [a for lan in lans for a in lan if a.version == 4]]
@@ -58,6 +63,12 @@ def build_site(parts: Parts, name: str, site: Site, orders: tuple[CircuitOrder, 
     parts.node(switch, "switch", "site")
 
 
+def orders_at(site: Site, orders: tuple[CircuitOrder, ...]) -> list[CircuitOrder]:
+    """The circuits that end at a site, in its order."""
+    by_name = {order.name: order for order in orders}
+    return [by_name[circuit] for circuit in site.circuits if circuit in by_name]
+
+
 def _edge(
     parts: Parts,
     name: str,
@@ -65,6 +76,7 @@ def _edge(
     orders: list[CircuitOrder],
     lans: list[tuple[Interface, ...]],
     number: int,
+    backup: bool,
 ) -> None:
     edge = site.edges[number]
     side = CircuitSide()
@@ -83,6 +95,11 @@ def _edge(
             if connection.edge == edge:
                 side.add(parts, (site,), order, connection)
     sessions = [*side.sessions, *sessions]
+    if backup:
+        sessions = [
+            *preferring_circuits(sessions),
+            with_internet_edge(site_asn(orders), lans, number),
+        ]
     sessions += _mesh(site, orders, lans, number)
     internet = tuple(lan[-1].ip for lan in lans if lan[-1].version == 4) if site.internet else ()
     vrf = Vrf(

@@ -31,6 +31,7 @@ from lab.topology.addresses import at
 from lab.topology.orders import CircuitOrder
 from lab.topology.parts import INTERNAL_TIMERS, Parts
 from lab.topology.schema import Oversize, Topology
+from lab.topology.vpn import VpnPlan, build_gateway, gateway_session
 
 BASE_LOCAL_PREF = 100
 """Local preference of a route without one (RFC 4271's usual default); a connection's weight adds to it."""
@@ -100,25 +101,43 @@ def router_addresses(space: Iterable[Network], instance: int) -> tuple[Interface
     return tuple(at(network, 1 + instance) for network in space)
 
 
-def build_vnets(parts: Parts, vnets: tuple[VnetPlan, ...], orders: tuple[CircuitOrder, ...]) -> None:
-    """Add every virtual network: gateways, the switch with both LANs, machines."""
+def build_vnets(
+    parts: Parts,
+    vnets: tuple[VnetPlan, ...],
+    orders: tuple[CircuitOrder, ...],
+    vpns: Mapping[str, tuple[VpnPlan, int]],
+) -> None:
+    """Add every virtual network: gateways, the switch with both LANs, machines.
+
+    vpns: network -> its tunnel, and the AS number of the site at the other end.
+    """
     by_name = {order.name: order for order in orders}
     for vnet in vnets:
-        _build(parts, vnet, by_name)
+        _build(parts, vnet, by_name, vpns.get(vnet.name) if vnet.gateway is not None else None)
 
 
-def _build(parts: Parts, vnet: VnetPlan, orders: dict[str, CircuitOrder]) -> None:
+def _build(
+    parts: Parts, vnet: VnetPlan, orders: dict[str, CircuitOrder], vpn: tuple[VpnPlan, int] | None
+) -> None:
     switch = names.vnet_switch(vnet.name)
     space = vnet.ordered.address_space
     gateway_ports: list[str] = []
     vnet_ports: list[str] = []
     for instance in (0, 1) if vnet.gateway is not None else ():
         node = names.gateway(vnet.name, instance)
-        _gateway(parts, vnet, instance, orders)
+        _gateway(parts, vnet, instance, orders, vpn[0] if vpn is not None else None)
         for bridge, ports in ((names.GATEWAY_BRIDGE, gateway_ports), (names.VNET_BRIDGE, vnet_ports)):
             port = f"{bridge}.{instance}"
             ports.append(port)
             parts.link(f"{node}-{bridge}", (node, names.wire_of(bridge)), (switch, port))
+    if vpn is not None:
+        subnet = next(one for one in vnet.gateway_subnets if one.version == 4)
+        instances_v4 = tuple(
+            next(one for one in vnet.gateway_addresses(number) if one.version == 4) for number in (0, 1)
+        )
+        taken = build_gateway(parts, vpn[0], subnet, space, vnet.announced, instances_v4, vpn[1])
+        for bridge, port in taken:
+            (gateway_ports if bridge == names.GATEWAY_BRIDGE else vnet_ports).append(port)
     for link in vnet.links:
         order = orders[link.circuit]
         for one in order.connections:
@@ -149,7 +168,9 @@ def _build(parts: Parts, vnet: VnetPlan, orders: dict[str, CircuitOrder]) -> Non
     parts.node(switch, "switch", "cloud")
 
 
-def _gateway(parts: Parts, vnet: VnetPlan, instance: int, orders: dict[str, CircuitOrder]) -> None:
+def _gateway(
+    parts: Parts, vnet: VnetPlan, instance: int, orders: dict[str, CircuitOrder], vpn: VpnPlan | None
+) -> None:
     """One gateway instance, AS 65515: announces the address space, learns the customer's prefixes."""
     node = names.gateway(vnet.name, instance)
     own = vnet.gateway_addresses(instance)
@@ -176,6 +197,12 @@ def _gateway(parts: Parts, vnet: VnetPlan, instance: int, orders: dict[str, Circ
                         allow_own_as=True,
                     )
                 )
+    if vpn is not None:
+        sessions += [
+            gateway_session(vpn, subnet, local)
+            for subnet, local in zip(vnet.gateway_subnets, own, strict=True)
+            if subnet.version == 4
+        ]
     vrf = Vrf(
         node,
         node,

@@ -26,6 +26,7 @@ MARKS = {
         pytest.mark.shows("dot1q hand-off", here="bpf", stock="kernel"),
     ],
     "own-router.edge.yml": [needs_frr],
+    "vpn-backup.edge.yml": [pytest.mark.kernels("stock")],
 }
 """What single topologies show, and need."""
 

@@ -35,6 +35,7 @@ from lab.icmp import PROTO_ICMP, PROTO_ICMP6
 from lab.places import resolve_where
 from lab.state import RunDirectory
 from tests.alike import MARK, ONE_BY_ONE, Alike, Kind, alike
+from tests.leakguard import OF_MODULES
 
 pytestmark = [
     pytest.mark.root,
@@ -313,7 +314,8 @@ def ask_neighbors(recorder: Recorder, netns: int) -> None:
 
     One namespace after the other: who was just asked knows the asker, and would not ask himself.
     """
-    macs = {link.name: nl.mac_octets(link.mac) for link in readings.links(netns)}
+    links = [link for link in readings.links(netns) if link.name not in OF_MODULES]
+    macs = {link.name: nl.mac_octets(link.mac) for link in links}
     known = {
         (n.address, n.device) for n in readings.neighbors(netns) if n.mac and not n.address.is_link_local
     }

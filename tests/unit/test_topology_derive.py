@@ -346,3 +346,32 @@ def test_a_policy_that_no_edge_can_load_is_refused(policy: dict[str, Any], words
     document["sites"]["hq"]["qos"] = {"policy": policy}
     with pytest.raises(InputError, match=words):
         derive(document)
+
+
+def test_a_tunnel_goes_with_its_gateway_or_the_circuit_it_backs_up() -> None:
+    from lab.service.apply import apply_all
+    from lab.service.commands import Command, DeleteGateway, DeletePeering, Unlink
+
+    model = load(Path(lab.__file__).parent / "topologies" / "vpn-backup.edge.yml")
+    unlink = Unlink("hub-ams")
+
+    def after(*commands: Command) -> set[str]:
+        outcome = apply_all(model.state, commands)
+        assert hasattr(outcome, "state"), outcome
+        found = derive(model.document, outcome.state)
+        assert all(not vrf.tunnels for router in found.routers for vrf in router.vrfs) == (len(commands) > 1)
+        return {node.name for node in found.nodes}
+
+    assert "hub-vpn" in after(unlink)
+    assert "hub-vpn" not in after(unlink, DeleteGateway("hub-gw"))
+    assert "hub-vpn" not in after(unlink, DeletePeering("ams", "private"))
+
+
+def test_both_ends_of_a_tunnel_have_each_others_keys_and_no_direction_anothers() -> None:
+    model = load(Path(lab.__file__).parent / "topologies" / "vpn-backup.edge.yml")
+    site, azure = (one for router in model.routers for vrf in router.vrfs for one in vrf.tunnels)
+    assert (site.local, site.remote) == (azure.remote, azure.local)
+    assert (site.spi_out, site.key_out) == (azure.spi_in, azure.key_in)
+    assert (site.spi_in, site.key_in) == (azure.spi_out, azure.key_out)
+    assert site.key_in != site.key_out
+    assert site.spi_in != site.spi_out

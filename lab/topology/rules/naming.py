@@ -192,12 +192,12 @@ def _vnets(topology: Topology, layout: Layout) -> Iterator[Claim]:
         words = f"virtual network {name}"
         yield Claim(names.vnet_switch(name), "node", f"the switch of {words}", path, at_key=True)
         if vnet.subnets:
-            yield from _gateways(name, vnet, path, has_internet(topology))
+            yield from _gateways(topology, name, vnet, path)
         for host in topology.vnets[name].hosts if name in topology.vnets else ():
             yield from _host(host, f"in {words}", (*path, "hosts", host))
 
 
-def _gateways(name: str, vnet: VnetPlace, path: DocumentPath, internet: bool) -> Iterator[Claim]:
+def _gateways(topology: Topology, name: str, vnet: VnetPlace, path: DocumentPath) -> Iterator[Claim]:
     words = f"virtual network {name}"
     joined = {circuit: number for number, circuit in reversed(list(enumerate(vnet.circuits)))}
     for instance in (0, 1):
@@ -205,8 +205,15 @@ def _gateways(name: str, vnet: VnetPlace, path: DocumentPath, internet: bool) ->
         yield Claim(
             node, "node", f"a gateway of {words}", path, at_key=True, addressed=True, bgp=bool(joined)
         )
-        for far in (names.GATEWAY_BRIDGE, names.VNET_BRIDGE, *([names.INTERNET] if internet else [])):
+        internet = [names.INTERNET] if has_internet(topology) else []
+        for far in (names.GATEWAY_BRIDGE, names.VNET_BRIDGE, *internet):
             yield Claim(f"{node}-{far}", "link", f"a link of {node}", path, at_key=True)
+    spec = topology.vnets.get(name)
+    if spec is not None and spec.vpn is not None:
+        node = names.vpn_gateway(name)
+        yield Claim(node, "node", f"the VPN gateway of {words}", path, at_key=True, addressed=True, bgp=True)
+        for end in (names.GATEWAY_BRIDGE, names.VNET_BRIDGE, names.INTERNET):
+            yield Claim(f"{node}-{end}", "link", f"a link of {node}", path, at_key=True)
     for circuit, number in sorted(joined.items(), key=lambda item: item[1]):
         for connection in CONNECTIONS:
             yield Claim(

@@ -8,11 +8,15 @@ from lab.topology.addresses import is_azure_reserved
 from lab.topology.layout import VnetPlace
 from lab.topology.rules.context import Context
 from lab.topology.rules.sites import check_hosts
+from lab.topology.schema import Vpn
 from lab.topology.source import DocumentPath
 from lab.topology.vnets import router_addresses
 
 SMALLEST_SPACE = {4: 29, 6: 64}
 """Longest prefix in an address space by IP version: Azure's smallest subnets."""
+
+LONGEST_VPN_SUBNET = 27
+"""A VPN gateway beside the ExpressRoute gateway takes a /27 or larger (facts 7)."""
 
 
 def check(context: Context) -> None:
@@ -26,6 +30,28 @@ def check(context: Context) -> None:
             if connection.circuit not in context.topology.circuits:
                 where = ("vnets", name, "connections", number, "circuit")
                 context.unknown(where, "circuit", connection.circuit, "circuits")
+        if spec.vpn is not None:
+            _vpn(context, name, spec.vpn)
+
+
+def _vpn(context: Context, name: str, vpn: Vpn) -> None:
+    """The tunnel's other end is an Internet edge of a site with circuits, whose backup it is (facts 7)."""
+    path: DocumentPath = ("vnets", name, "vpn", "site")
+    site = context.topology.sites.get(vpn.site)
+    if site is None:
+        context.unknown(path, "site", vpn.site, "sites")
+    elif not site.internet:
+        context.report(path, f"site {vpn.site} has no Internet edge", "write `internet: true` at the site")
+    elif not site.circuits:
+        context.report(path, f"site {vpn.site} has no circuit to back up", "give it one in `circuits`")
+    place = context.layout.vnets.get(name)
+    for one in place.subnets if place is not None else ():
+        if one.network.version == 4 and one.network.prefixlen > LONGEST_VPN_SUBNET:
+            context.report(
+                one.path,
+                f"GatewaySubnet {one.network} has no room for a VPN gateway",
+                f"use a /{LONGEST_VPN_SUBNET} or larger",
+            )
 
 
 def _space(context: Context, vnet: VnetPlace) -> bool:
