@@ -6,7 +6,6 @@ Layouts: <linux/rtnetlink.h> (struct tcmsg), <linux/pkt_sched.h>, <linux/pkt_cls
 from __future__ import annotations
 
 import socket
-import struct
 import sys
 
 from edge.net import messages as nl
@@ -28,8 +27,6 @@ FIRST_PRIORITY = 0xED6C
 
 _FILTER_HANDLE = 1
 _ETH_P_ALL = 0x0003
-
-_TCMSG = struct.Struct("=B3xiIII")
 
 
 def new_qdisc(ifindex: int) -> nl.Request:
@@ -65,12 +62,12 @@ def get_filter(ifindex: int, parent: int, priority: int) -> nl.Request:
 
 def dump_filters(ifindex: int, parent: int) -> nl.Request:
     """Ask for all filters at `parent`; there are none where the device has no clsact."""
-    return nl.Request(RTM_GETTFILTER, nl.NLM_F_DUMP, _TCMSG.pack(0, ifindex, 0, parent, 0))
+    return nl.Request(RTM_GETTFILTER, nl.NLM_F_DUMP, nl.TCMSG.pack(0, ifindex, 0, parent, 0))
 
 
 def parse_program(payload: bytes) -> int | None:
     """The id of the program that the filter of an answer runs, None when it runs none."""
-    found = nl.attributes(payload, _TCMSG.size)
+    found = nl.attributes(payload, nl.TCMSG.size)
     if found.get(TCA_KIND, b"").rstrip(b"\0") != b"bpf":
         return None
     number = nl.attributes(found.get(TCA_OPTIONS, b"")).get(TCA_BPF_ID)
@@ -78,9 +75,9 @@ def parse_program(payload: bytes) -> int | None:
 
 
 def _qdisc(ifindex: int) -> bytes:
-    return _TCMSG.pack(0, ifindex, _QDISC_HANDLE, _QDISC_PARENT, 0) + nl.text(TCA_KIND, "clsact")
+    return nl.TCMSG.pack(0, ifindex, _QDISC_HANDLE, _QDISC_PARENT, 0) + nl.text(TCA_KIND, "clsact")
 
 
 def _filter(ifindex: int, parent: int, priority: int) -> bytes:
     information = priority << 16 | socket.htons(_ETH_P_ALL)
-    return _TCMSG.pack(0, ifindex, _FILTER_HANDLE, parent, information) + nl.text(TCA_KIND, "bpf")
+    return nl.TCMSG.pack(0, ifindex, _FILTER_HANDLE, parent, information) + nl.text(TCA_KIND, "bpf")

@@ -21,7 +21,6 @@ TCA_MIRRED_PARMS = 2
 TC_ACT_STOLEN, TCA_EGRESS_REDIR = 4, 1
 TC_U32_TERMINAL = 1
 
-_TCMSG = struct.Struct("=BxxxiIII")
 _U32_SEL = struct.Struct("=BBBxHHhhI")
 _U32_KEY = struct.Struct("=IIii")
 _MIRRED = struct.Struct("=IIiiiiI")
@@ -30,7 +29,7 @@ _ETH_P_ALL = 0x0300
 
 
 def _header(ifindex: int) -> bytes:
-    return _TCMSG.pack(0, ifindex, 0, clsact.EGRESS, PRIORITY << 16 | _ETH_P_ALL) + nl.text(
+    return nl.TCMSG.pack(0, ifindex, 0, clsact.EGRESS, PRIORITY << 16 | _ETH_P_ALL) + nl.text(
         nl.TCA_KIND, "u32"
     )
 
@@ -55,11 +54,11 @@ def delete(ifindex: int) -> nl.Request:
 
 def dump(ifindex: int) -> nl.Request:
     """Ask for the filters at the egress of a device."""
-    return nl.Request(clsact.RTM_GETTFILTER, nl.NLM_F_DUMP, _TCMSG.pack(0, ifindex, 0, clsact.EGRESS, 0))
+    return nl.Request(clsact.RTM_GETTFILTER, nl.NLM_F_DUMP, nl.TCMSG.pack(0, ifindex, 0, clsact.EGRESS, 0))
 
 
 def is_ours(payload: bytes) -> bool:
     """Whether an answer to `dump` is the filter with its key."""
-    *_, info = _TCMSG.unpack_from(payload)
-    options = nl.attributes(payload, _TCMSG.size).get(nl.TCA_OPTIONS, b"")
+    *_, info = nl.TCMSG.unpack_from(payload)
+    options = nl.attributes(payload, nl.TCMSG.size).get(nl.TCA_OPTIONS, b"")
     return info >> 16 == PRIORITY and TCA_U32_SEL in nl.attributes(options)

@@ -35,7 +35,6 @@ _HTB_VERSION = 3
 _R2Q = 10
 """Only used for classes without a quantum, of which we have none."""
 
-_TCMSG = struct.Struct("=BxxxiIII")
 _RATESPEC = struct.Struct("=BBHhHI")
 _OPT_TAIL = struct.Struct("=IIIII")
 _GLOB = struct.Struct("=IIIII")
@@ -110,7 +109,7 @@ def burst_ticks(octets: int, rate_octets: int) -> int:
 
 
 def _tcmsg(index: int, handle: int, parent: int) -> bytes:
-    return _TCMSG.pack(0, index, handle, parent, 0)
+    return nl.TCMSG.pack(0, index, handle, parent, 0)
 
 
 def new_root(index: int, default: int) -> nl.Request:
@@ -166,8 +165,8 @@ def dump_classes(index: int) -> nl.Request:
 
 def parse_queue(payload: bytes) -> FoundQueue | None:
     """A queueing discipline of an RTM_NEWQDISC; None when it is not one that we ever make as HTB or leaf."""
-    _, index, handle, parent, _ = _TCMSG.unpack_from(payload)
-    found = nl.attributes(payload, _TCMSG.size)
+    _, index, handle, parent, _ = nl.TCMSG.unpack_from(payload)
+    found = nl.attributes(payload, nl.TCMSG.size)
     kind = found.get(nl.TCA_KIND, b"").rstrip(b"\0").decode(errors="replace")
     if kind not in ("htb", "bfifo", "fq_codel"):
         return None
@@ -186,8 +185,8 @@ def parse_queue(payload: bytes) -> FoundQueue | None:
 
 def parse_class(payload: bytes) -> tuple[HtbClass, Counts] | None:
     """A class of our HTB and what it counted, of an RTM_NEWTCLASS; None for classes of others."""
-    _, _, handle, parent, _ = _TCMSG.unpack_from(payload)
-    found = nl.attributes(payload, _TCMSG.size)
+    _, _, handle, parent, _ = nl.TCMSG.unpack_from(payload)
+    found = nl.attributes(payload, nl.TCMSG.size)
     if found.get(nl.TCA_KIND, b"").rstrip(b"\0") != b"htb" or handle >> 16 != MAJOR:
         return None
     options = nl.attributes(found.get(nl.TCA_OPTIONS, b""))

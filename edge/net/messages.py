@@ -79,7 +79,8 @@ _IFADDRMSG = struct.Struct("=BBBBI")
 RTMSG = struct.Struct("=BBBBBBBBI")
 _RTNEXTHOP = struct.Struct("=HBBi")
 _RTATTR = struct.Struct("=HH")
-_TCMSG = struct.Struct("=BxxxiIII")
+TCMSG = struct.Struct("=BxxxiIII")
+"""struct tcmsg of <linux/rtnetlink.h>: family, index of the device, handle, parent, info."""
 _TC_RATESPEC = struct.Struct("=BBHhHI")
 _TC_TBF_QOPT_TAIL = struct.Struct("=III")
 
@@ -362,7 +363,7 @@ def dump_static_routes(version: int) -> Request:
 
 
 def _tcmsg(index: int) -> bytes:
-    return _TCMSG.pack(0, index, 0, TC_H_ROOT, 0)
+    return TCMSG.pack(0, index, 0, TC_H_ROOT, 0)
 
 
 def set_token_bucket(
@@ -389,13 +390,13 @@ def delete_queue(index: int) -> Request:
 
 def dump_queues() -> Request:
     """Ask for the queues of all devices."""
-    return Request(RTM_GETQDISC, NLM_F_DUMP, _TCMSG.pack(0, 0, 0, 0, 0))
+    return Request(RTM_GETQDISC, NLM_F_DUMP, TCMSG.pack(0, 0, 0, 0, 0))
 
 
 def parse_token_bucket(payload: bytes) -> tuple[int, int, int] | None:
     """(device index, bits per second, overhead in octets) of a RTM_NEWQDISC; None for another queue."""
-    _, index, _, parent, _ = _TCMSG.unpack_from(payload)
-    found = attributes(payload, _TCMSG.size)
+    _, index, _, parent, _ = TCMSG.unpack_from(payload)
+    found = attributes(payload, TCMSG.size)
     if found.get(TCA_KIND, b"").rstrip(b"\0") != b"tbf" or parent != TC_H_ROOT:
         return None
     options = attributes(found.get(TCA_OPTIONS, b""))

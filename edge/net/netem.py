@@ -22,7 +22,6 @@ FRAMES = 10_000
 _PPM = 1_000_000
 _CERTAIN = 0xFFFFFFFF
 _ROOT = 0xFFFFFFFF
-_TCMSG = struct.Struct("=BxxxiIII")
 _QOPT = struct.Struct("=6I")
 _RATE = struct.Struct("=IiIi")
 _REORDER = struct.Struct("=II")
@@ -55,8 +54,8 @@ def in_the_way(payload: bytes, index: int) -> str:
 
     The kernel's default queue has no handle.
     """
-    _, at, handle, parent, _ = _TCMSG.unpack_from(payload)
-    kind = nl.attributes(payload, _TCMSG.size).get(nl.TCA_KIND, b"").rstrip(b"\0").decode()
+    _, at, handle, parent, _ = nl.TCMSG.unpack_from(payload)
+    kind = nl.attributes(payload, nl.TCMSG.size).get(nl.TCA_KIND, b"").rstrip(b"\0").decode()
     return kind if (at, parent) == (index, _ROOT) and handle and kind != "netem" else ""
 
 
@@ -79,15 +78,15 @@ def put(index: int, wanted: Impairment) -> nl.Request:
     if octets_per_s > _CERTAIN:
         options += nl.attribute(TCA_NETEM_RATE64, struct.pack("=Q", octets_per_s))
     options += nl.attribute(TCA_NETEM_PRNG_SEED, struct.pack("=Q", wanted.seed))
-    payload = _TCMSG.pack(0, index, 0, _ROOT, 0) + nl.text(nl.TCA_KIND, "netem")
+    payload = nl.TCMSG.pack(0, index, 0, _ROOT, 0) + nl.text(nl.TCA_KIND, "netem")
     flags = nl.NLM_F_CREATE | nl.NLM_F_REPLACE
     return nl.Request(nl.RTM_NEWQDISC, flags, payload + nl.attribute(nl.TCA_OPTIONS, options))
 
 
 def parse(payload: bytes) -> FoundNetem | None:
     """The netem of an RTM_NEWQDISC; None for any other queue, and for one that is not a device's root."""
-    _, index, _, parent, _ = _TCMSG.unpack_from(payload)
-    found = nl.attributes(payload, _TCMSG.size)
+    _, index, _, parent, _ = nl.TCMSG.unpack_from(payload)
+    found = nl.attributes(payload, nl.TCMSG.size)
     options = found.get(nl.TCA_OPTIONS, b"")
     if found.get(nl.TCA_KIND, b"").rstrip(b"\0") != b"netem" or parent != _ROOT or len(options) < _QOPT.size:
         return None

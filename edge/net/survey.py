@@ -35,7 +35,6 @@ _BUCKET = (1_000_000, 0, 1 << 16, 1 << 20)
 _DEADLINE_S = 5.0
 _MODULES = "sudo modprobe {} (Ubuntu: sudo apt-get install linux-modules-extra-$(uname -r))"
 
-_TCMSG = struct.Struct("=BxxxiIII")
 _HANDLE = 1 << 16
 _TCA_HTB_INIT = 2
 _TC_HTB_GLOB = struct.pack("=5I", 3, 10, 1, 0, 0)
@@ -251,7 +250,7 @@ def _told(name: str, use: str, number: int, brings: str) -> Capability:
 
 
 def _queue(index: int, kind: str, options: bytes = b"") -> nl.Request:
-    payload = _TCMSG.pack(0, index, _HANDLE, nl.TC_H_ROOT, 0) + nl.text(nl.TCA_KIND, kind)
+    payload = nl.TCMSG.pack(0, index, _HANDLE, nl.TC_H_ROOT, 0) + nl.text(nl.TCA_KIND, kind)
     if options:
         payload += nl.attribute(nl.TCA_OPTIONS, options)
     return nl.Request(nl.RTM_NEWQDISC, nl.NLM_F_CREATE | nl.NLM_F_EXCL, payload)
