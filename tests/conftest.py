@@ -6,6 +6,7 @@ pytest_plugins = (
     "tests.leakguard",
     "tests.skips",
     "tests.kernels",
+    "tests.share",
     "tests.results",
     "tests.again",
     "pytester",

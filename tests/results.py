@@ -17,6 +17,7 @@ import json
 import os
 import re
 import sys
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -129,14 +130,21 @@ def with_table(document: str, text: str) -> str:
     return document[:at] + text + document[at + len(committed(document)) :]
 
 
+def together(results: Sequence[Results]) -> dict[Cell, Outcome]:
+    """The cells of several runs, which may have shared the tests of one kernel. Pure."""
+    found: dict[Cell, list[Outcome]] = {}
+    for result in results:
+        for cell, outcome in result.cells.items():
+            found.setdefault(cell, []).append(outcome)
+    return {cell: worst(outcomes) for cell, outcomes in found.items()}
+
+
 def differences(stands: Mapping[Cell, Outcome], results: Sequence[Results]) -> list[str]:
     """Where a table differs from results. Pure.
 
     Kernels of which not all tests ran are not compared, nor what was skipped: not every machine can all.
     """
-    ran: dict[Cell, Outcome] = {}
-    for result in results:
-        ran |= result.cells
+    ran = together(results)
     tried = {result.kernel for result in results if result.whole}
     return [
         f"{what} ({how} on {where}): the table says {stands.get(cell, '-')}, the tests {ran.get(cell, '-')}"
@@ -207,7 +215,8 @@ class Recorder:
             file = Path(f"{path}.claims.json")
         else:
             cells = {cell: worst(outcomes) for cell, outcomes in self.outcomes.items()}
-            file = Path(f"{path}.{this_kernel()}.json")
+            # Guests that share the tests of a kernel write a file each.
+            file = Path(f"{path}.{this_kernel()}.{uuid.uuid4()}.json")
         everything = session.config.args == session.config.getini("testpaths")
         whole = everything and not (option.keyword or option.markexpr)
         whole = whole and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
@@ -239,9 +248,7 @@ def main(verb: str, paths: Sequence[str]) -> int:
     tried = {result.kernel for result in results if result.whole}
     for document in DOCUMENTS:
         cells = {cell: outcome for cell, outcome in document.stands.items() if cell[2] not in tried}
-        for result in results:
-            if result.whole:
-                cells |= result.cells
+        cells |= together([result for result in results if result.whole])
         document.write(cells)
     return 0
 

@@ -193,7 +193,7 @@ def test_a_disabled_session_is_shut_at_both_ends_and_comes_back(world: World) ->
     world.give(vrf("msee", [replace(b4, enabled=False), b6]))
     world.wait("shut", lambda: not world.state("ce", a4).established, 5)
     other = [event for event in world.events("msee") if event.protocol == "customer_ce_6"]
-    assert [event.state for event in other if event.what == "state"] == ["start", "up"]
+    assert [event.state for event in other if event.what == "state"] == ["start", "up"], world.lines
 
 
 def test_creating_with_a_configuration_that_bird_refuses_says_where_and_leaves_nothing(

@@ -88,6 +88,14 @@ def test_kernels_whose_tests_did_not_all_run_are_not_compared() -> None:
     assert differences(CELLS, []) == []
 
 
+def test_two_runs_that_shared_the_tests_count_as_one_and_the_worse_of_both_stands() -> None:
+    cell = ("a link pulled", "bpf", "here")
+    halves = ({cell: CELLS[cell]}, {**CELLS, cell: "yes"})
+    results = [Results("here", "", True, half) for half in halves]
+    assert CELLS[cell] == "no"
+    assert differences(CELLS, results) == differences(CELLS, results[::-1]) == []
+
+
 def test_what_a_machine_cannot_do_and_skips_is_no_difference() -> None:
     skipped: dict[tuple[str, str, str], Outcome] = {
         cell: "skipped" for cell, outcome in CELLS.items() if cell[2] == "here"
@@ -149,7 +157,8 @@ def test_marked_tests_leave_a_file_of_what_they_came_to(
     pytester.makeini(INI)
     options = ("-p", "tests.kernels", "-p", "tests.results", "-p", "no:cacheprovider")
     pytester.runpytest_inprocess(*options)
-    results = Results.of_json(json.loads((pytester.path / "summary.here.json").read_text()))
+    (file,) = pytester.path.glob("summary.here.*.json")
+    results = Results.of_json(json.loads(file.read_text()))
     assert results.cells == {
         ("one", "bpf", "here"): "yes",
         ("two", "bpf", "here"): "no",
