@@ -34,9 +34,21 @@ class Share:
         return self._ours[module]
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
-        """Leave out what another run takes."""
-        return None if self.takes(item.nodeid.partition("::")[0]) else True
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        """Leave out what another run takes, and say which test is the next here: fixtures end by that."""
+        if not self.takes(_module(item)):
+            return True
+        items = item.session.items
+        following = (one for one in items[items.index(item) + 1 :] if self.takes(_module(one)))
+        ours = next(following, None)
+        if ours is nextitem:
+            return None
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=ours)
+        return True
+
+
+def _module(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
 
 
 def pytest_configure(config: pytest.Config) -> None:

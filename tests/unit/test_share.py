@@ -35,6 +35,19 @@ def test_a_module_that_another_run_took_is_left_out_whole(shared: Path, pytester
     done.stdout.no_fnmatch_line("*test_b*")
 
 
+def test_what_the_last_module_made_is_taken_down_before_the_end(
+    shared: Path, pytester: pytest.Pytester
+) -> None:
+    pytester.makeconftest(
+        "import pytest\n@pytest.fixture(scope='session', autouse=True)\n"
+        "def whole():\n    yield\n    pytest.fail('left behind', pytrace=False)"
+    )
+    (shared / "test_c.py").mkdir()
+    done = pytester.runpytest_inprocess(*PLUGINS)
+    done.assert_outcomes(passed=4, errors=1)
+    done.stdout.fnmatch_lines(["*ERROR at teardown of test_two*", "left behind"])
+
+
 def test_what_one_run_took_the_next_leaves(shared: Path, pytester: pytest.Pytester) -> None:
     pytester.runpytest_inprocess(*PLUGINS).assert_outcomes(passed=6)
     assert {path.name for path in shared.iterdir()} == {"test_a.py", "test_b.py", "test_c.py"}
