@@ -2,6 +2,6 @@
 
 from setuptools import setup
 
-EXTENSIONS = ("native", "classify", "pcap", "impair", "ring")
+EXTENSIONS = ("native", "classify", "pcap", "impair", "ring", "streams")
 
 setup(cffi_modules=[f"edge/fastpath/build.py:{name}" for name in EXTENSIONS])

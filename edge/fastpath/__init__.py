@@ -22,6 +22,8 @@
                 ringprocess (the engine's process), ringhost, ringports and offloads (devices), ringmarks
                 (policies), ringqueues, ringimpairments and ringcounters
 
+    streams     paced UDP streams: what was sent when, what arrived when, by which link (C, `_streams`)
+
     program     the shipped BPF programs and their maps, loaded into the kernel
     attach      a program on a device: tcx, or clsact before kernel 6.6
     bpf         bpf(2) itself
@@ -30,5 +32,5 @@
     build       how the C extensions are compiled
 
 Only the planes (`tagplane`, `markplane`, `impair`, `ring`), their counters, `classify`, `capture`,
-`capturefile` and `frames` are for the rest of the house.
+`capturefile`, `frames` and `streams` are for the rest of the house.
 """

@@ -120,7 +120,11 @@ RING = Extension(
     ),
 )
 
-EXTENSIONS = (NATIVE, CLASSIFY, PCAP, IMPAIR, RING)
+STREAMS = Extension(
+    "streams", ("streams.h",), ("streams.c", "streamsrun.c", "streamsio.c"), ("streamsengine.h",)
+)
+
+EXTENSIONS = (NATIVE, CLASSIFY, PCAP, IMPAIR, RING, STREAMS)
 """All extensions; setup.py builds them in this order."""
 
 native = NATIVE.builder
@@ -128,3 +132,4 @@ classify = CLASSIFY.builder
 pcap = PCAP.builder
 impair = IMPAIR.builder
 ring = RING.builder
+streams = STREAMS.builder
