@@ -1,4 +1,4 @@
-"""Every frame of a link, tags included, into a pcapng file or pipe.
+"""Every frame that passes a place, tags included, as it comes; lab.recording writes them down.
 
 Packet sockets hand over the outer VLAN tag beside the frame (PACKET_AUXDATA), because the kernel takes
 it out on the way in; it is put back here, so that the written bytes are those of the wire. Both
@@ -8,18 +8,13 @@ directions are seen: outgoing frames after the tag plane, incoming ones before i
 from __future__ import annotations
 
 import errno
-import os
-import select
-import signal
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import BinaryIO
 
-import edge
 from edge.fastpath.frames import AUXDATA_OCTETS, PACKET_AUXDATA, SOL_PACKET, parse_auxdata, restore_tag
 from lab import pcapng
 from lab.access import LabAccess
@@ -29,6 +24,7 @@ from lab.sockets import TIMESTAMP_SPACE, enable_timestamps, timestamp_ns
 ETH_P_ALL = 0x0003
 PACKET_STATISTICS = 6
 PACKET_OUTGOING = 4
+SO_RCVBUFFORCE = 33
 RTMGRP_LINK = 1
 
 MAX_SNAPLEN = 262144
@@ -51,15 +47,6 @@ class Frame:
     length: int
     direction: pcapng.Direction
     partial_checksum: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CaptureSummary:
-    """What a capture came to: frames written, frames the kernel dropped for lack of room, why it ended."""
-
-    frames: int
-    dropped: int
-    ended: str
 
 
 class FrameSource:
@@ -171,6 +158,10 @@ class FrameSource:
             _, drops = struct.unpack("=II", sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
             self.dropped[number] += drops
 
+    def drops_by_place(self) -> dict[str, int]:
+        """Device -> frames dropped there; only where there were any."""
+        return {str(place.at): drops for place, drops in zip(self.places, self.dropped, strict=True) if drops}
+
 
 def _watch_links(access: LabAccess, namespace: str) -> socket.socket:
     """A non-blocking socket that gets a message whenever a link of the namespace changes."""
@@ -191,7 +182,7 @@ def _open(access: LabAccess, place: Place) -> socket.socket:
         sock.setblocking(False)
         enable_timestamps(sock)
         sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_OCTETS)
+        _make_room(sock)
         sock.bind((place.at.device, ETH_P_ALL))
     except OSError as error:
         sock.close()
@@ -199,131 +190,9 @@ def _open(access: LabAccess, place: Place) -> socket.socket:
     return sock
 
 
-@contextmanager
-def interrupts() -> Iterator[int]:
-    """A descriptor that becomes readable at SIGINT or SIGTERM, instead of their usual effect.
-
-    A capture then ends between two frames with a complete file. Main thread only.
-    """
-    fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-
-    def note(*_: object) -> None:
-        os.eventfd_write(fd, 1)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+def _make_room(sock: socket.socket) -> None:
+    """As much room as we ask for where we may, else as much as the machine gives everybody (rmem_max)."""
     try:
-        yield fd
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        os.close(fd)
-
-
-class _Output:
-    """A pcapng stream to a file or pipe whose reader may go away at any moment."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self.fd = stream.fileno()
-        self.closed_by_reader = False
-
-    def write(self, blocks: bytes) -> None:
-        try:
-            self._stream.write(blocks)
-            self._stream.flush()
-        except BrokenPipeError:
-            self.closed_by_reader = True
-
-
-def record(
-    access: LabAccess,
-    places: Sequence[Place],
-    stream: BinaryIO,
-    *,
-    count: int | None = None,
-    duration_s: float | None = None,
-    snaplen: int = MAX_SNAPLEN,
-    stop_fds: Sequence[int] = (),
-    on_ready: Callable[[], None] | None = None,
-) -> CaptureSummary:
-    """Write what passes `places` to `stream` as pcapng until something ends it.
-
-    Ends after `count` frames, after `duration_s` seconds, when one of `stop_fds` becomes readable or
-    hangs up, when the reader of a pipe goes away, or when the last device is deleted. on_ready is
-    called once listening has begun. Raises EdgeError or OSError when it cannot begin.
-    """
-    end = None if duration_s is None else time.monotonic() + duration_s
-    with FrameSource(access, places, min(snaplen, MAX_SNAPLEN)) as source:
-        output = _Output(stream)
-        output.write(_preamble(places, snaplen))
-        if on_ready:
-            on_ready()
-        written = 0
-        ended = ""
-        while not ended:
-            ready, ended = _wait(source, output, stop_fds, end)
-            frames = source.read(ready)
-            if count is not None:
-                frames = frames[: count - written]
-            output.write(b"".join(_packet(frame) for frame in frames))
-            written += len(frames)
-            if output.closed_by_reader:
-                ended = "the reader closed the pipe"
-            elif count is not None and written >= count:
-                ended = f"{count} frames"
-            elif not source.alive:
-                ended = "the device is gone"
-        source.count_drops()
-        output.write(_epilogue(source))
-        return CaptureSummary(written, sum(source.dropped), ended)
-
-
-def _wait(
-    source: FrameSource, output: _Output, stop_fds: Sequence[int], end: float | None
-) -> tuple[list[int], str]:
-    """Descriptors with frames, and why the capture ends now (empty when it goes on)."""
-    poller = select.poll()
-    for fd in (*source.fds(), *stop_fds):
-        poller.register(fd, select.POLLIN)
-    # No events asked: poll then reports only that the reader of a pipe has gone.
-    poller.register(output.fd, 0)
-    left = None if end is None else max(0.0, end - time.monotonic())
-    events = poller.poll(None if left is None else -int(-left * 1000 // 1))
-    ready = [fd for fd, _ in events if fd not in stop_fds and fd != output.fd]
-    if any(fd in stop_fds for fd, _ in events):
-        return ready, "interrupted"
-    if any(fd == output.fd for fd, _ in events):
-        return ready, "the reader closed the pipe"
-    if end is not None and time.monotonic() >= end:
-        return ready, "the time is over"
-    return ready, ""
-
-
-def _preamble(places: Sequence[Place], snaplen: int) -> bytes:
-    system = " ".join(os.uname()[i] for i in (0, 2, 4))
-    blocks = [pcapng.section_header(f"edgelab {edge.__version__}", system)]
-    blocks += [pcapng.interface(str(place.at), place.label, snaplen) for place in places]
-    return b"".join(blocks)
-
-
-def _packet(frame: Frame) -> bytes:
-    return pcapng.packet(frame.place, frame.time_ns, frame.data, frame.length, frame.direction)
-
-
-def _epilogue(source: FrameSource) -> bytes:
-    end_ns = time.time_ns()
-    return b"".join(
-        pcapng.statistics(
-            number,
-            start_ns=source.started_ns,
-            end_ns=end_ns,
-            received=source.received[number] + source.dropped[number],
-            dropped=source.dropped[number],
-            comment=(
-                f"{source.partial[number]} frames were seen before their checksums were completed (offload)"
-                if source.partial[number]
-                else ""
-            ),
-        )
-        for number in range(len(source.places))
-    )
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_OCTETS)
+    except PermissionError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_OCTETS)

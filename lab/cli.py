@@ -25,7 +25,7 @@ _VERBS = {
     "events": ("show", "What happens in a lab, as it happens."),
     "graph": ("graph", "A picture of a lab: SVG, HTML, Mermaid or Graphviz."),
     "check": ("prove", "Prove what the topology says; exit 1 when something does not hold."),
-    "capture": ("prove", "Frames on a link or a node, as pcapng."),
+    "capture": ("capture", "Frames of links, nodes or classes, as pcapng."),
     "call": ("call", "Voice, video and sharing between two nodes: loss, delay, jitter, MOS."),
     "exec": ("enter", "Run a program in a node."),
     "shell": ("enter", "A shell in a node, or in the lab with all nodes."),

@@ -25,16 +25,25 @@ _IPV6_EXTENSIONS = {0, 43, 60}
 
 @dataclass(frozen=True, slots=True)
 class FrameSummary:
-    """What a frame is. ethertype is the one behind the tags; 0 when the frame is cut short before it."""
+    """What a frame is. ethertype is the one behind the tags; 0 when the frame is cut short before it.
+
+    dscp: the mark of the IP packet in it, None where there is none.
+    """
 
     tags: tuple[FrameTag, ...]
     ethertype: int
     protocol: FrameProtocol
+    dscp: int | None = None
 
     @property
     def vids(self) -> tuple[int, ...]:
         """VLAN ids, outermost first."""
         return tuple(tag.vid for tag in self.tags)
+
+    @property
+    def tpids(self) -> tuple[int, ...]:
+        """The ethertypes of the tags, outermost first."""
+        return tuple(tag.tpid for tag in self.tags)
 
     def __str__(self) -> str:
         tags = "/".join(str(vid) for vid in self.vids) or "untagged"
@@ -49,8 +58,19 @@ def summarize(frame: bytes) -> FrameSummary:
     """
     parsed = parse_tags(frame)
     whole = parsed.verdict is Verdict.WHOLE
-    protocol = _protocol(parsed.ethertype, frame[parsed.payload_offset :]) if whole else "other"
-    return FrameSummary(parsed.tags, parsed.ethertype, protocol)
+    packet = frame[parsed.payload_offset :] if whole else b""
+    return FrameSummary(
+        parsed.tags, parsed.ethertype, _protocol(parsed.ethertype, packet), _dscp(parsed.ethertype, packet)
+    )
+
+
+def _dscp(ethertype: int, packet: bytes) -> int | None:
+    """The first six bits of IPv4's TOS (RFC 2474 3) or of IPv6's traffic class."""
+    if len(packet) < 2:
+        return None
+    if ethertype == ETHERTYPE_IPV4:
+        return packet[1] >> 2
+    return (packet[0] << 4 | packet[1] >> 4) >> 2 & 0x3F if ethertype == ETHERTYPE_IPV6 else None
 
 
 def _protocol(ethertype: int, packet: bytes) -> FrameProtocol:

@@ -23,6 +23,15 @@ from edge.model import (
     TagStack,
 )
 from edge.net.objects import Endpoint, Impairment, VirtualCircuit
+from lab.check_model import (
+    BudgetCheck,
+    CommunitiesCheck,
+    FlowCheck,
+    NeverCheck,
+    QueueCheck,
+    RoutesCheck,
+    ThroughputCheck,
+)
 
 if TYPE_CHECKING:
     from lab.names.plan import Names
@@ -191,12 +200,13 @@ class PathCheck:
 
 @dataclass(frozen=True, slots=True)
 class SessionsCheck:
-    """All sessions that match (empty fields match all) are in `state`."""
+    """All sessions that match (empty fields match all) are in `state`, for at least uptime_s seconds."""
 
     circuit: str = ""
     peering: PeeringName | Literal[""] = ""
     connection: ConnectionName | Literal[""] = ""
     state: Literal["established", "down"] = "established"
+    uptime_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +222,16 @@ class RouteCheck:
 
 @dataclass(frozen=True, slots=True)
 class FrameCheck:
-    """A frame with exactly these tags (VLAN ids, outermost first) and this protocol is on the link."""
+    """A frame with exactly these tags (VLAN ids, outermost first) and this protocol is on the link.
+
+    tpids: the tags' ethertypes, dscp: its IP header's mark; None asks for neither.
+    """
 
     link: str
     tags: tuple[int, ...]
     protocol: Literal["any", "arp", "bgp", "bfd", "icmp", "icmp6"] = "any"
+    tpids: tuple[int, ...] | None = None
+    dscp: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +261,22 @@ class HttpsCheck:
     revocation: bool = False
 
 
-Check = PingCheck | PathCheck | SessionsCheck | RouteCheck | FrameCheck | NameCheck | HttpsCheck
+Check = (
+    PingCheck
+    | PathCheck
+    | SessionsCheck
+    | RouteCheck
+    | FrameCheck
+    | NameCheck
+    | HttpsCheck
+    | BudgetCheck
+    | FlowCheck
+    | NeverCheck
+    | QueueCheck
+    | ThroughputCheck
+    | RoutesCheck
+    | CommunitiesCheck
+)
 
 
 @dataclass(frozen=True, slots=True)

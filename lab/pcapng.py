@@ -22,7 +22,8 @@ _ENHANCED_PACKET = 6
 _BYTE_ORDER_MAGIC = 0x1A2B3C4D
 _OPT_END, _OPT_COMMENT = 0, 1
 _SHB_OS, _SHB_USERAPPL = 3, 4
-_IF_NAME, _IF_DESCRIPTION, _IF_TSRESOL = 2, 3, 9
+_IF_NAME, _IF_DESCRIPTION, _IF_TSRESOL, _IF_FILTER = 2, 3, 9, 11
+_FILTER_IS_TEXT = b"\0"
 _EPB_FLAGS = 2
 _ISB_STARTTIME, _ISB_ENDTIME, _ISB_IFRECV, _ISB_IFDROP = 2, 3, 4, 5
 _DIRECTION_BITS = {"unknown": 0, "inbound": 1, "outbound": 2}
@@ -62,21 +63,35 @@ def section_header(application: str, system: str = "", comment: str = "") -> byt
     return _block(_SECTION_HEADER, body, options)
 
 
-def interface(name: str, description: str = "", snaplen: int = 0) -> bytes:
+def interface(name: str, description: str = "", snaplen: int = 0, comment: str = "", kept: str = "") -> bytes:
     """One Ethernet interface; interfaces are numbered from 0 in the order of their blocks.
 
-    snaplen 0 means no limit.
+    snaplen 0 means no limit. kept: which of its frames are in the file, in words; empty for all.
     """
     body = struct.pack("=HHI", LINKTYPE_ETHERNET, 0, snaplen)
-    options = ((_IF_NAME, _text(name)), (_IF_DESCRIPTION, _text(description)), (_IF_TSRESOL, b"\x09"))
+    options = (
+        (_OPT_COMMENT, _text(comment)),
+        (_IF_NAME, _text(name)),
+        (_IF_DESCRIPTION, _text(description)),
+        (_IF_TSRESOL, b"\x09"),
+        (_IF_FILTER, _FILTER_IS_TEXT + _text(kept)[:0xFFFE] if kept else b""),
+    )
     return _block(_INTERFACE_DESCRIPTION, body, options)
 
 
-def packet(number: int, time_ns: int, data: bytes, length: int, direction: Direction = "unknown") -> bytes:
+def packet(
+    number: int,
+    time_ns: int,
+    data: bytes,
+    length: int,
+    direction: Direction = "unknown",
+    comment: str = "",
+) -> bytes:
     """A frame of interface `number`; `length` is what it had on the wire, `data` may be less of it."""
     body = struct.pack("=I", number) + _time(time_ns) + struct.pack("=II", len(data), length) + data
     bits = _DIRECTION_BITS[direction]
-    return _block(_ENHANCED_PACKET, body, ((_EPB_FLAGS, struct.pack("=I", bits)),) if bits else ())
+    flags = struct.pack("=I", bits) if bits else b""
+    return _block(_ENHANCED_PACKET, body, ((_OPT_COMMENT, _text(comment)), (_EPB_FLAGS, flags)))
 
 
 def statistics(

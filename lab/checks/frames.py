@@ -14,12 +14,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from typing import Any
 
 from edge.model import Address
 from lab.access import LabAccess
 from lab.capture import FrameSource
 from lab.checks.result import Verdict
-from lab.frames import ETHERTYPE_ARP, ETHERTYPE_IPV4, summarize
+from lab.frames import ETHERTYPE_ARP, ETHERTYPE_IPV4, FrameSummary, summarize
 from lab.lookup import other_end, sessions_of
 from lab.model import FrameCheck, LabModel, PeeringEnd
 from lab.places import resolve_where
@@ -30,6 +31,9 @@ SNAPLEN = 256
 STIMULUS_EVERY_S = 0.5
 _SHOWN = 6
 """Other kinds of frames named in the words of a failure."""
+
+Kind = tuple[tuple[int, ...], str, tuple[int, ...] | None, int | None]
+"""VLAN ids, protocol, and where the check asks for them the tags' ethertypes and the DSCP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ def look_for_frame(
     access: LabAccess, check: FrameCheck, cancelled: Callable[[], bool], seconds: float
 ) -> Verdict:
     """Listen on the link until such a frame passes, at most `seconds`. Raises UsageError, EdgeError."""
-    seen: Counter[tuple[tuple[int, ...], str]] = Counter()
+    seen: Counter[Kind] = Counter()
     end = time.monotonic() + seconds
     next_stimulus = time.monotonic()
     with FrameSource(access, resolve_where(access.model, check.link), SNAPLEN) as source:
@@ -79,23 +83,55 @@ def look_for_frame(
             wait = max(0.0, min(next_stimulus, end) - time.monotonic())
             for frame in source.read([fd for fd, _ in poller.poll(-int(-wait * 1000 // 1))]):
                 summary = summarize(frame.data)
-                seen[summary.vids, summary.protocol] += 1
-                if summary.vids == check.tags and check.protocol in ("any", summary.protocol):
+                seen[_kind(check, summary)] += 1
+                if fits(check, summary):
                     words = f"{check.link}: {summary}, {frame.length} octets"
                     return Verdict(True, words, {"frame": frame.data.hex(), "length": frame.length})
             if time.monotonic() >= end or cancelled():
                 return _not_seen(check, seconds, seen)
 
 
-def _not_seen(check: FrameCheck, seconds: float, seen: Counter[tuple[tuple[int, ...], str]]) -> Verdict:
-    def name(vids: tuple[int, ...], protocol: str) -> str:
-        return f"{'/'.join(map(str, vids)) or 'untagged'} {protocol}"
+def fits(check: FrameCheck, summary: FrameSummary) -> bool:
+    """Whether a frame is one that the check waits for. Pure."""
+    return (
+        summary.vids == check.tags
+        and check.protocol in ("any", summary.protocol)
+        and check.tpids in (None, summary.tpids)
+        and check.dscp in (None, summary.dscp)
+    )
 
-    wanted = name(check.tags, "" if check.protocol == "any" else check.protocol).rstrip()
-    others = ", ".join(f"{count} {name(*kind)}" for kind, count in seen.most_common(_SHOWN)) or "nothing"
-    evidence = {"seen": [{"tags": list(v), "protocol": p, "frames": n} for (v, p), n in seen.items()]}
-    words = f"{check.link}: no frame {wanted} in {seconds:.1f} s; seen: {others}"
+
+def _kind(check: FrameCheck, summary: FrameSummary) -> Kind:
+    """What of a frame matters to the check."""
+    tpids = summary.tpids if check.tpids is not None else None
+    return summary.vids, summary.protocol, tpids, summary.dscp if check.dscp is not None else None
+
+
+def _kind_words(kind: Kind) -> str:
+    vids, protocol, tpids, dscp = kind
+    text = f"{'/'.join(map(str, vids)) or 'untagged'} {protocol}".rstrip()
+    text += f" ethertypes {'/'.join(f'0x{one:04x}' for one in tpids)}" if tpids else ""
+    return f"{text} DSCP {dscp}" if dscp is not None else text
+
+
+def _not_seen(check: FrameCheck, seconds: float, seen: Counter[Kind]) -> Verdict:
+    wanted = _kind_words(
+        (check.tags, "" if check.protocol == "any" else check.protocol, check.tpids, check.dscp)
+    )
+    others = ", ".join(f"{count} {_kind_words(kind)}" for kind, count in seen.most_common(_SHOWN))
+    evidence = {
+        "seen": [
+            {"tags": list(v), "protocol": p, "frames": n, **_more(tpids, dscp)}
+            for (v, p, tpids, dscp), n in seen.items()
+        ]
+    }
+    words = f"{check.link}: no frame {wanted} in {seconds:.1f} s; seen: {others or 'nothing'}"
     return Verdict(False, words, evidence, final=True)
+
+
+def _more(tpids: tuple[int, ...] | None, dscp: int | None) -> dict[str, Any]:
+    types = {} if tpids is None else {"ethertypes": [f"0x{one:04x}" for one in tpids]}
+    return types if dscp is None else {**types, "dscp": dscp}
 
 
 def stimulate(access: LabAccess, check: FrameCheck, stimulus: Stimulus) -> None:

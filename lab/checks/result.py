@@ -6,6 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from lab.check_model import (
+    BudgetCheck,
+    CommunitiesCheck,
+    FlowCheck,
+    NeverCheck,
+    PairCheck,
+    QueueCheck,
+    RoutesCheck,
+    ThroughputCheck,
+)
 from lab.model import Check, FrameCheck, HttpsCheck, NameCheck, PathCheck, PingCheck, SessionsCheck
 
 
@@ -60,10 +70,17 @@ def title(check: Check) -> str:
     if isinstance(check, SessionsCheck):
         which = "/".join(word for word in (check.circuit, check.peering) if word) or "all"
         text = f"sessions {which} {check.connection}".rstrip()
-        return f"{text} {check.state}"
+        text += f" {check.state}"
+        return f"{text} for {check.uptime_s:g} s" if check.uptime_s else text
     if isinstance(check, FrameCheck):
         tags = "/".join(map(str, check.tags)) or "untagged"
-        return f"frame {check.link} {tags} {check.protocol}"
+        return f"frame {check.link} {tags} {check.protocol}{_types(check.tpids)}{_mark(check.dscp)}"
+    if isinstance(check, PairCheck):
+        return _pair_title(check)
+    if isinstance(check, RoutesCheck):
+        return _routes_title(check)
+    if isinstance(check, CommunitiesCheck):
+        return f"communities {check.node} {check.prefix}"
     if isinstance(check, NameCheck):
         text = f"name {check.source} -> {check.name}{_family(check.family)}"
         text += "" if check.present else " absent"
@@ -81,6 +98,62 @@ def title(check: Check) -> str:
     if check.communities:
         text += f" communities {' '.join(f'{high}:{low}' for high, low in check.communities)}"
     return text
+
+
+def _pair_title(check: PairCheck) -> str:
+    pair = f"{check.source} -> {check.target}{_family(check.family)}"
+    if isinstance(check, BudgetCheck):
+        limits = (
+            ("latency", check.latency_ms, "ms"),
+            ("jitter", check.jitter_ms, "ms"),
+            ("loss", check.loss_percent, "%"),
+        )
+        text = " ".join(f"{name} {limit:g} {unit}" for name, limit, unit in limits if limit is not None)
+        return f"budget {_class(check.class_name)}{pair} {text}"
+    if isinstance(check, ThroughputCheck):
+        least = _amount(check.least_percent, check.least_bps, "at least")
+        most = _amount(check.most_percent, check.most_bps, "at most")
+        way = " answers" if check.way == "in" else ""
+        return f"throughput {pair}{way} of {check.circuit}{least}{most}"
+    pair = f"{_class(check.class_name)}{pair}"
+    if isinstance(check, NeverCheck):
+        return f"never {pair} on {check.link}"
+    pair += " answers" if check.way == "in" else ""
+    if isinstance(check, QueueCheck):
+        return f"queue {check.queue} {pair} on {check.link}"
+    assert isinstance(check, FlowCheck)
+    tags = "" if check.tags is None else f" {'/'.join(map(str, check.tags)) or 'untagged'}"
+    return f"flow {pair} on {check.link}{tags}{_types(check.tpids)}{_mark(check.dscp)}"
+
+
+def _routes_title(check: RoutesCheck) -> str:
+    text = f"routes {check.node}"
+    text += f" over {check.circuit}" if check.circuit else ""
+    text += f"/{check.peering}" if check.peering else ""
+    text += f" IPv{check.family}" if check.family else ""
+    sets = (("exactly", check.exact), ("with", check.contains), ("without", check.lacks))
+    for name, wanted in sets:
+        if wanted is not None and (wanted or name == "exactly"):
+            text += f" {name} {wanted[0].prefix if len(wanted) == 1 else len(wanted)}"
+    return text
+
+
+def _class(name: str) -> str:
+    return "" if name == "default" else f"{name} "
+
+
+def _amount(percent: float | None, bps: int | None, words: str) -> str:
+    if percent is not None:
+        return f" {words} {percent:g} %"
+    return f" {words} {bps / 1e6:g} Mbit/s" if bps is not None else ""
+
+
+def _types(tpids: tuple[int, ...] | None) -> str:
+    return "" if tpids is None else f" {'/'.join(f'0x{one:04x}' for one in tpids) or 'untagged'}"
+
+
+def _mark(dscp: int | None) -> str:
+    return "" if dscp is None else f" DSCP {dscp}"
 
 
 def _family(family: int) -> str:

@@ -41,7 +41,7 @@ def routing_domains(model: LabModel, node: str) -> list[Vrf]:
 
 def judge_route(check: RouteCheck, routes: list[RouteInfo]) -> Verdict:
     """Whether one of the best routes is as the check wants it, or whether there is none. Pure."""
-    evidence: dict[str, Any] = {"routes": [_json(route) for route in routes]}
+    evidence: dict[str, Any] = {"routes": [route_json(route) for route in routes]}
     seen = "; ".join(describe_route(route) for route in routes)
     has = f"{check.node} has {check.prefix} {seen}"
     if not check.present:
@@ -68,7 +68,8 @@ def describe_route(route: RouteInfo) -> str:
     return f"by {hops} ({path}{f', communities {communities}' if communities else ''})"
 
 
-def _json(route: RouteInfo) -> dict[str, Any]:
+def route_json(route: RouteInfo) -> dict[str, Any]:
+    """A route as plain data."""
     return {
         "prefix": str(route.network),
         "protocol": route.protocol,

@@ -3,40 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from edge.errors import EdgeError, UsageError
 from lab.access import LabAccess, SharedAccess
-from lab.checks.dscp import look_at_dscp
-from lab.checks.frames import look_for_frame
-from lab.checks.https import look_at_https
-from lab.checks.names import look_at_name
-from lab.checks.reach import look_at_path, look_at_ping
+from lab.checks.looks import ALONE, Look, is_negative, look_of
 from lab.checks.result import CheckResult, Observer, Verdict
-from lab.checks.routes import look_at_route
-from lab.checks.sessions import look_at_sessions
 from lab.checks.watch import ChangeWatch
-from lab.model import (
-    Check,
-    FrameCheck,
-    HttpsCheck,
-    NameCheck,
-    PathCheck,
-    PingCheck,
-    RouteCheck,
-    SessionsCheck,
-)
+from lab.model import Check
 
 WORKERS = 16
 """Checks at the same time: they mostly wait, and those that fail hold their place to the end."""
 
 PAUSE_S = 0.25
 """Longest pause between two looks when nothing changes in the network."""
-
-Look = Callable[[float], Verdict]
-"""One look at the lab that takes at most so many seconds."""
 
 
 def run_checks(
@@ -47,34 +29,27 @@ def run_checks(
 ) -> tuple[CheckResult, ...]:
     """Prove `checks` on the running lab; the results have their order.
 
-    Each check has `deadline_s` seconds from its own start. What must be absent or down is looked at
-    when all the others are decided: before, an absence may only mean "not yet". Never raises for a
-    check that cannot be carried out; its words then say why.
+    Each check has `deadline_s` seconds from its own start. What measures has the lab for itself when all that
+    only look are decided. What must be absent or down is looked at when all the others are decided: before,
+    an absence may only mean "not yet". Never raises for a check that cannot be carried out; its words then
+    say why.
     """
     shared = SharedAccess(access)
     domains = [vrf.namespace for router in shared.model.routers for vrf in router.vrfs]
     with ChangeWatch(shared, domains) as watch, ThreadPoolExecutor(WORKERS) as pool:
         try:
             run = partial(_run, shared, watch, deadline_s)
-            futures: list[Future[CheckResult] | None] = [
-                None if _is_negative(check) else pool.submit(run, check) for check in checks
-            ]
-            positives = [future for future in futures if future is not None]
-            results: list[CheckResult] = []
-            for number, check in enumerate(checks):
-                if observer:
-                    observer.started(number, check)
-                future = futures[number]
-                if future is None:
-                    for positive in positives:
-                        positive.result()
-                    result = run(check)
-                else:
-                    result = future.result()
-                results.append(result)
-                if observer:
-                    observer.finished(number, result)
-            return tuple(results)
+            reports = _Reports(checks, observer)
+            together = [n for n, check in enumerate(checks) if not _later(check)]
+            later = sorted(
+                (n for n, check in enumerate(checks) if _later(check)), key=lambda n: _later(checks[n])
+            )
+            futures = [pool.submit(run, checks[number]) for number in together]
+            for number, future in zip(together, futures, strict=True):
+                reports.decided(number, future.result())
+            for number in later:
+                reports.decided(number, run(checks[number]))
+            return reports.all()
         except BaseException:
             # Ctrl-C must not wait for the deadlines of checks whose results nobody wants.
             watch.cancel()
@@ -82,18 +57,43 @@ def run_checks(
             raise
 
 
-def _is_negative(check: Check) -> bool:
-    if isinstance(check, RouteCheck):
-        return not check.present
-    if isinstance(check, NameCheck):
-        return not check.present
-    return isinstance(check, SessionsCheck) and check.state == "down"
+def _later(check: Check) -> int:
+    """In which turn after those that run together: 0 none, 1 what measures, 2 what must be absent."""
+    return 2 if is_negative(check) else int(isinstance(check, ALONE))
+
+
+class _Reports:
+    """Results as they come; tells the observer of them in the order of the list."""
+
+    def __init__(self, checks: Sequence[Check], observer: Observer | None) -> None:
+        self._checks = checks
+        self._observer = observer
+        self._results: dict[int, CheckResult] = {}
+        self._next = 0
+        self._announce()
+
+    def decided(self, number: int, result: CheckResult) -> None:
+        """Check `number` has come out so."""
+        self._results[number] = result
+        while self._next in self._results:
+            if self._observer:
+                self._observer.finished(self._next, self._results[self._next])
+            self._next += 1
+            self._announce()
+
+    def _announce(self) -> None:
+        if self._observer and self._next < len(self._checks):
+            self._observer.started(self._next, self._checks[self._next])
+
+    def all(self) -> tuple[CheckResult, ...]:
+        """The results in the order of the list."""
+        return tuple(self._results[number] for number in range(len(self._checks)))
 
 
 def _run(access: LabAccess, watch: ChangeWatch, deadline_s: float, check: Check) -> CheckResult:
     started = time.monotonic()
     end = started + deadline_s
-    look = _look(access, watch, check)
+    look = look_of(access, check, lambda: watch.cancelled)
     while True:
         seen = watch.count
         verdict = _safely(look, max(0.0, end - time.monotonic()))
@@ -116,21 +116,3 @@ def _safely(look: Look, seconds: float) -> Verdict:
         return Verdict(False, str(error), final=True)
     except (EdgeError, OSError) as error:
         return Verdict(False, str(error))
-
-
-def _look(access: LabAccess, watch: ChangeWatch, check: Check) -> Look:
-    if isinstance(check, PingCheck):
-        return partial(look_at_ping, access, check)
-    if isinstance(check, PathCheck) and check.dscp:
-        return partial(look_at_dscp, access, check, lambda: watch.cancelled)
-    if isinstance(check, PathCheck):
-        return partial(look_at_path, access, check)
-    if isinstance(check, SessionsCheck):
-        return partial(look_at_sessions, access, check)
-    if isinstance(check, FrameCheck):
-        return partial(look_for_frame, access, check, lambda: watch.cancelled)
-    if isinstance(check, NameCheck):
-        return partial(look_at_name, access, check)
-    if isinstance(check, HttpsCheck):
-        return partial(look_at_https, access, check)
-    return partial(look_at_route, access, check)

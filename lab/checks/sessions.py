@@ -11,6 +11,7 @@ from lab.access import LabAccess
 from lab.checks.result import Verdict
 from lab.diagnose import why_not_established
 from lab.model import LabModel, PeeringEnd, SessionsCheck
+from lab.report.words import duration
 from lab.sessions import SessionState, read_sessions
 
 Why = Callable[["PeeringSession"], str]
@@ -44,6 +45,12 @@ class PeeringSession:
     def down(self) -> bool:
         """Whether no end says that it is up."""
         return not any(item.state.established for item in self.ends)
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds for which all its ends say that it has been up; 0 while it is not."""
+        found = (item.state.found for item in self.ends)
+        return min((one.uptime_s or 0.0 for one in found if one), default=0.0) if self.established else 0.0
 
     @property
     def speaker(self) -> EndState:
@@ -119,10 +126,20 @@ def judge_sessions(
             words += "; up: " + ", ".join(str(session) for session in up)
         return Verdict(not up, words, evidence)
     bad = [session for session in sessions if not session.established]
+    young = [s for s in sessions if s.established and s.uptime_s < check.uptime_s]
     parts = [f"{total - len(bad)} of {total} sessions established"]
     parts += [f"{session}{_because(session, why)}" for session in bad]
+    if check.uptime_s and not bad:
+        least = min(session.uptime_s for session in sessions)
+        parts.append(f"the youngest for {duration(least)}")
+    parts += [f"{_name(s)} only for {duration(s.uptime_s)}, not {duration(check.uptime_s)}" for s in young]
     parts += _dead_peerings(sessions)
-    return Verdict(not bad, "; ".join(parts), evidence)
+    return Verdict(not bad and not young, "; ".join(parts), evidence)
+
+
+def _name(session: PeeringSession) -> str:
+    item = session.speaker
+    return f"{session.circuit}/{session.peering} {session.connection} IPv{session.family} at {item.end.node}"
 
 
 def _because(session: PeeringSession, why: Why | None) -> str:
@@ -150,6 +167,7 @@ def _json(session: PeeringSession) -> dict[str, Any]:
         "connection": session.connection,
         "family": session.family,
         "established": session.established,
+        "uptime_s": round(session.uptime_s, 1),
         "ends": [
             {
                 "node": item.end.node,

@@ -6,6 +6,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from lab.check_model import (
+    BudgetCheck,
+    CommunitiesCheck,
+    FlowCheck,
+    NeverCheck,
+    QueueCheck,
+    RoutesCheck,
+    ThroughputCheck,
+)
 from lab.checks.result import CheckResult, title
 from lab.model import FrameCheck, HttpsCheck, NameCheck, PathCheck, PingCheck, RouteCheck, SessionsCheck
 from lab.view import LabView
@@ -18,6 +27,13 @@ _KINDS = {
     FrameCheck: "frame",
     NameCheck: "name",
     HttpsCheck: "https",
+    BudgetCheck: "budget",
+    FlowCheck: "flow",
+    NeverCheck: "never",
+    QueueCheck: "queue",
+    ThroughputCheck: "throughput",
+    RoutesCheck: "routes",
+    CommunitiesCheck: "communities",
 }
 
 

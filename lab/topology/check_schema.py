@@ -5,14 +5,35 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, Strict, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Strict,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
+from lab.topology.pair_check_schema import (
+    BudgetCheckSpec,
+    FlowCheckSpec,
+    NeverCheckSpec,
+    QueueCheckSpec,
+    ThroughputCheckSpec,
+)
 from lab.topology.part import Part
 from lab.topology.qos_schema import ClassName
-from lab.topology.values import CommunityText, Prefix, VlanId, refuse
+from lab.topology.set_check_schema import CommunitiesCheckSpec, RoutesCheckSpec
+from lab.topology.values import CommunityText, Ethertype, Prefix, VlanId, refuse, show
 
-CHECK_KINDS = ("ping", "path", "sessions", "route", "frame", "name", "https")
-
+CHECK_KINDS = (
+    *("ping", "path", "sessions", "route", "frame", "name", "https", "budget", "flow", "never", "queue"),
+    *("throughput", "routes", "communities"),
+)
+"""The key that names a check's kind. Where a check has several of them, the first here is its kind."""
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+", re.IGNORECASE | re.ASCII)
@@ -33,6 +54,31 @@ def _url(value: str) -> str:
 
 HostName = Annotated[str, AfterValidator(_host_name)]
 Url = Annotated[str, AfterValidator(_url)]
+
+
+_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
+
+
+def seconds(text: str) -> int:
+    """An Uptime in seconds."""
+    found = re.fullmatch(r"([0-9]{1,6})([a-z]+)", text)
+    return int(found[1]) * _SECONDS[found[2]] if found else 0
+
+
+def _uptime(value: object) -> str:
+    text = value.replace(" ", "") if isinstance(value, str) else ""
+    if not re.fullmatch(rf"[0-9]{{1,6}}({'|'.join(_SECONDS)})", text):
+        if isinstance(value, int) and not isinstance(value, bool):
+            refuse(f"{show(value)} has no unit", f"write {show(value)}s, or min, h or d")
+        refuse(f"{show(value)} is no time that a session can be up", "write one such as 30s, 5min or 2h")
+    return text
+
+
+Uptime = Annotated[
+    str,
+    PlainValidator(_uptime),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]+ ?(s|min|h|d)$", "examples": ["30s", "2h"]}),
+]
 
 
 def host_of(url: str) -> str:
@@ -81,6 +127,15 @@ class SessionsCheckSpec(Part):
     state: Literal["established", "down"] = Field(
         default="established", description="down: none of them is established."
     )
+    uptime: Uptime | None = Field(
+        default=None, description="They have been established for so long.", examples=["10s"]
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> SessionsCheckSpec:
+        if self.uptime is not None and self.state == "down":
+            refuse("sessions that are down have no uptime", "take uptime or state: down out")
+        return self
 
 
 class RouteCheckSpec(Part):
@@ -102,6 +157,22 @@ class FrameCheckSpec(Part):
     protocol: Literal["any", "arp", "bgp", "bfd", "icmp", "icmp6"] = Field(
         default="any", description="What the frame carries."
     )
+    ethertypes: Annotated[list[Ethertype], Field(max_length=2)] | None = Field(
+        default=None,
+        description="Ethertypes of the tags, as they are on the wire; any when left out.",
+        examples=[["0x8100", "0x8100"]],
+    )
+    dscp: Annotated[int, Field(ge=0, le=63)] | None = Field(
+        default=None, description="The mark of the IP packet in it; any when left out.", examples=[48]
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> FrameCheckSpec:
+        if self.ethertypes is not None and len(self.ethertypes) != len(self.tags):
+            refuse(f"{len(self.tags)} tags and {len(self.ethertypes)} ethertypes", "write one for each tag")
+        if self.dscp is not None and self.protocol == "arp":
+            refuse("ARP has no DSCP", "take dscp out, or name another protocol")
+        return self
 
 
 class NameCheckSpec(Part):
@@ -147,6 +218,13 @@ CheckSpec = Annotated[
     | Annotated[RouteCheckSpec, Tag("<route>")]
     | Annotated[FrameCheckSpec, Tag("<frame>")]
     | Annotated[NameCheckSpec, Tag("<name>")]
-    | Annotated[HttpsCheckSpec, Tag("<https>")],
+    | Annotated[HttpsCheckSpec, Tag("<https>")]
+    | Annotated[BudgetCheckSpec, Tag("<budget>")]
+    | Annotated[FlowCheckSpec, Tag("<flow>")]
+    | Annotated[NeverCheckSpec, Tag("<never>")]
+    | Annotated[QueueCheckSpec, Tag("<queue>")]
+    | Annotated[ThroughputCheckSpec, Tag("<throughput>")]
+    | Annotated[RoutesCheckSpec, Tag("<routes>")]
+    | Annotated[CommunitiesCheckSpec, Tag("<communities>")],
     Discriminator(_kind),
 ]

@@ -6,31 +6,9 @@ from collections.abc import Iterable
 
 from edge.errors import InputError, Problem
 from edge.net.objects import Endpoint
-from lab.model import (
-    Check,
-    Circuit,
-    FrameCheck,
-    HttpsCheck,
-    LabModel,
-    NameCheck,
-    PathCheck,
-    Peering,
-    PingCheck,
-    RouteCheck,
-    SessionsCheck,
-)
-from lab.service.services import parse_community
+from lab.model import Circuit, LabModel, Peering
 from lab.service.state import State
-from lab.topology.check_schema import (
-    FrameCheckSpec,
-    HttpsCheckSpec,
-    NameCheckSpec,
-    PathCheckSpec,
-    PingCheckSpec,
-    RouteCheckSpec,
-    SessionsCheckSpec,
-    host_of,
-)
+from lab.topology.check_models import check_of
 from lab.topology.direct import build_pairs
 from lab.topology.fastpath import served
 from lab.topology.links import impaired
@@ -48,9 +26,6 @@ from lab.topology.vnet_internet import join_vnets_to_internet
 from lab.topology.vnets import build_vnets, plan_vnets
 from lab.topology.vpn import VpnPlan, number_ends, plan_vpns
 from lab.topology.vpn_core import build_vpns
-
-ALL = "all"
-"""What `sessions:` says for every circuit."""
 
 
 def build(topology: Topology, state: State) -> LabModel:
@@ -96,7 +71,7 @@ def build(topology: Topology, state: State) -> LabModel:
         links=tuple(parts.links),
         circuits=tuple(_circuit(state, order) for order in orders),
         peering_ends=tuple(parts.ends),
-        checks=tuple(_check(spec) for spec in topology.checks),
+        checks=tuple(check_of(spec) for spec in topology.checks),
         document=topology.model_dump(mode="json", by_alias=True),
         state=state,
         names=names_of(topology, core) if internet else None,
@@ -172,44 +147,3 @@ def _peering(state: State, order: PeeringOrder) -> Peering:
         advertised_public_prefixes=order.advertised,
         route_filter=state.filters[ordered.route_filter].communities if ordered.route_filter else (),
     )
-
-
-def _check(
-    spec: PingCheckSpec
-    | PathCheckSpec
-    | SessionsCheckSpec
-    | RouteCheckSpec
-    | FrameCheckSpec
-    | NameCheckSpec
-    | HttpsCheckSpec,
-) -> Check:
-    if isinstance(spec, PingCheckSpec):
-        return PingCheck(spec.ping[0], spec.ping[1], spec.family, spec.count)
-    if isinstance(spec, PathCheckSpec):
-        source, target = spec.path
-        return PathCheck(
-            source,
-            target,
-            spec.via,
-            spec.peering or "",
-            spec.hop or "",
-            spec.family,
-            spec.protocol,
-            spec.port,
-            tuple(spec.dscp.items()),
-        )
-    if isinstance(spec, SessionsCheckSpec):
-        circuit = "" if spec.sessions == ALL else spec.sessions
-        return SessionsCheck(circuit, spec.peering or "", spec.connection or "", spec.state)
-    if isinstance(spec, RouteCheckSpec):
-        communities = tuple(c for c in map(parse_community, spec.communities) if c is not None)
-        path = None if spec.as_path is None else tuple(spec.as_path)
-        return RouteCheck(spec.route[0], spec.route[1], spec.present, path, communities)
-    if isinstance(spec, NameCheckSpec):
-        return NameCheck(*spec.name, spec.via or "", spec.family, spec.present)
-    if isinstance(spec, HttpsCheckSpec):
-        source, url = spec.https
-        return HttpsCheck(
-            source, host_of(url), spec.via or "", spec.peering or "", spec.family, spec.revocation
-        )
-    return FrameCheck(spec.frame, tuple(spec.tags), spec.protocol)

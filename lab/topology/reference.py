@@ -173,6 +173,24 @@ checks:
   - {frame: ams-primary, tags: [3, 100], protocol: arp}
   - {name: [pc1, teams.microsoft.com], via: internet, family: 4, present: true}
   - {https: [pc1, "https://teams.microsoft.com"], via: ams, peering: microsoft, family: 4, revocation: true}
+  - {sessions: ams, uptime: 10s}
+  - {frame: ams-primary, tags: [3, 100], protocol: bgp, ethertypes: ["0x88a8", "0x8100"], dscp: 48}
+  - {budget: [pc1, vm1], latency: 30ms, jitter: 15ms, loss: 0.1%}
+  - {budget: [pc1, vm1], loss: 0%, packets: 50, pace: 20ms, class: voice, family: 4}
+  - {flow: [pc1, teams], link: ams, class: voice, way: in, dscp: 46, family: 4}
+  - {flow: [pc1, teams], link: ams, tags: [3, 200], ethertypes: ["0x88a8", "0x8100"]}
+  - {never: [pc1, vm1], link: hq-inet-internet, class: default, family: 4}
+  - {queue: [pc1, teams], link: ams-primary, class: voice, counted_in: voice, way: out, family: 4}
+  - {throughput: [pc1, vm1], circuit: ams, at_least: 70%, at_most: 105%, way: out, seconds: 2, family: 4}
+  - routes: ce1
+    circuit: ams
+    peering: private
+    family: 4
+    exact: [{prefix: 10.50.0.0/16, as_path: [12076], next_hop: 192.168.15.2, communities: ["12076:51004"]}]
+    contains: [10.50.0.0/16]
+    lacks: [0.0.0.0/0]
+  - {communities: [ce1, 52.112.0.0/14], exact: ["12076:5030"]}
+  - {communities: [ce1, 52.112.0.0/14], contains: ["12076:5030"], lacks: ["12076:5010"]}
 """
 
 Schema = dict[str, Any]

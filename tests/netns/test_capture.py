@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from edge.net.objects import Endpoint
-from lab.capture import CaptureSummary, FrameSource, interrupts, record
+from lab.capture import FrameSource
 from lab.frames import summarize
 from lab.places import Place, resolve_where
 from lab.probe import ping
+from lab.recording import CaptureSummary, interrupts, record
 from tests.netns.labworld import World
 
 pytestmark = pytest.mark.root

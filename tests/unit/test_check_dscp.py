@@ -10,16 +10,9 @@ import pytest
 
 from edge.errors import UsageError
 from edge.qos.profiles import profile
-from lab.checks.dscp import (
-    PACKETS,
-    Stimulus,
-    Tally,
-    judge,
-    judge_queues,
-    queue_counters,
-    read_frame,
-    stimulus_of,
-)
+from lab.checks.dscp import judge, judge_queues, queue_counters
+from lab.checks.stimulus import Stimulus, stimulus_of
+from lab.checks.talk import PACKETS, Seen, Tally, read_frame
 from lab.classes import view_of
 from lab.model import LabModel, PathCheck
 from lab.report.classes import classes_tables
@@ -58,7 +51,7 @@ def tally(*frames: bytes, times: int = PACKETS) -> Tally:
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_frame_tells_class_way_mark_and_tags(version: int) -> None:
-    assert read_frame(frame("in", 46, version=version), TOKEN) == (0, 1, 46, (3, 200))
+    assert read_frame(frame("in", 46, version=version), TOKEN) == Seen(0, 1, 46, (3, 200), (0x8100, 0x8100))
     assert read_frame(frame("in", 46, version=version), b"another!") is None
     for length in range(len(frame("in", 46, version=version))):
         assert read_frame(frame("in", 46, version=version)[:length], TOKEN) is None

@@ -64,3 +64,22 @@ def test_a_text_too_long_for_an_option_is_cut_between_characters() -> None:
     code, length = struct.unpack_from("=HH", body, 8)
     assert (code, length) == (2, 65534)
     assert body[12 : 12 + length].decode() == "é" * 32767
+
+
+def options(data: bytes) -> dict[int, bytes]:
+    """The options at the end of a block's body."""
+    found = {}
+    while data:
+        code, length = struct.unpack_from("=HH", data)
+        if code:
+            found[code] = data[4 : 4 + length]
+        data = data[4 + length + (-length % 4) :]
+    return found
+
+
+def test_places_and_packets_bear_comments() -> None:
+    ((_, body),) = blocks(pcapng.interface("ce1:ams1", "ams-primary", 0, "the customer's side", "tags 3/100"))
+    expected = {1: b"the customer's side", 2: b"ce1:ams1", 3: b"ams-primary", 9: b"\x09", 11: b"\0tags 3/100"}
+    assert options(body[8:]) == expected
+    ((_, body),) = blocks(pcapng.packet(0, 0, b"abcd", 4, "inbound", "class voice"))
+    assert options(body[24:]) == {1: b"class voice", 2: struct.pack("=I", 1)}

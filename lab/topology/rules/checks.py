@@ -5,8 +5,10 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from edge.model import Address
+from edge.qos.profiles import profile
 from lab.names.table import front_ends
 from lab.topology import names
+from lab.topology.check_models import ALL
 from lab.topology.check_schema import (
     FrameCheckSpec,
     HttpsCheckSpec,
@@ -17,13 +19,22 @@ from lab.topology.check_schema import (
     SessionsCheckSpec,
     host_of,
 )
-from lab.topology.derivation import ALL
 from lab.topology.layout import Layout
 from lab.topology.naming import names_of
+from lab.topology.pair_check_schema import (
+    BudgetCheckSpec,
+    FlowCheckSpec,
+    NeverCheckSpec,
+    PairCheckSpec,
+    QueueCheckSpec,
+    ThroughputCheckSpec,
+)
 from lab.topology.public import has_internet
+from lab.topology.qos_schema import policy_of
 from lab.topology.rules import vpns
 from lab.topology.rules.context import Context
 from lab.topology.rules.naming import claims
+from lab.topology.set_check_schema import CommunitiesCheckSpec, RoutesCheckSpec
 from lab.topology.source import DocumentPath
 from lab.topology.suggest import hint_for
 
@@ -45,8 +56,14 @@ def check(context: Context) -> None:
             rules.name(path, spec)
         elif isinstance(spec, HttpsCheckSpec):
             rules.https(path, spec)
-        else:
+        elif isinstance(spec, FrameCheckSpec):
             rules.frame(path, spec)
+        elif isinstance(spec, RoutesCheckSpec):
+            rules.routes(path, spec)
+        elif isinstance(spec, CommunitiesCheckSpec):
+            rules.speaker((*path, "communities", 0), spec.communities[0])
+        else:
+            rules.talk(path, spec)
 
 
 class _Rules:
@@ -173,9 +190,72 @@ class _Rules:
         self.peering(path, spec.sessions, spec.peering)
 
     def route(self, path: DocumentPath, spec: RouteCheckSpec) -> None:
-        """A route check: a router that speaks BGP, or the namespace of one of its VRFs."""
-        if spec.route[0] not in self.speakers:
-            self.unknown((*path, "route", 0), "router that speaks BGP:", spec.route[0], self.speakers)
+        """A route check."""
+        self.speaker((*path, "route", 0), spec.route[0])
+
+    def speaker(self, path: DocumentPath, name: str) -> None:
+        """A router that speaks BGP, or the namespace of one of its VRFs."""
+        if name not in self.speakers:
+            self.unknown(path, "router that speaks BGP:", name, self.speakers)
+
+    def routes(self, path: DocumentPath, spec: RoutesCheckSpec) -> None:
+        """A check of a set of routes: prefixes and next hops of the family that is asked for."""
+        self.speaker((*path, "routes"), spec.routes)
+        if spec.circuit is not None and spec.circuit not in self.circuits:
+            self.unknown((*path, "circuit"), "circuit", spec.circuit, list(self.circuits))
+        if spec.circuit is not None:
+            self.peering(path, spec.circuit, spec.peering)
+        elif spec.peering is not None:
+            self.context.report((*path, "peering"), "a peering is of a circuit", "add circuit: with its name")
+        for key in ("exact", "contains", "lacks"):
+            for number, wanted in enumerate(getattr(spec, key) or ()):
+                place: DocumentPath = (*path, key, number)
+                version = wanted.prefix.version
+                if spec.family not in (None, version):
+                    words = f"{wanted.prefix} is IPv{version} and the check asks for IPv{spec.family}"
+                    self.context.report(place, words, f"take it out, or write family: {version}")
+                if wanted.next_hop is not None and wanted.next_hop.version != version:
+                    words = f"{wanted.next_hop} is no IPv{version} address as {wanted.prefix} needs it"
+                    self.context.report((*place, "next_hop"), words, "write the neighbour's address")
+
+    def talk(self, path: DocumentPath, spec: PairCheckSpec) -> None:
+        """A check that sends packets between two hosts, and where it looks at them."""
+        if isinstance(spec, ThroughputCheckSpec):
+            self._hosts((*path, "throughput"), spec.throughput, spec.family)
+            if spec.circuit not in self.circuits:
+                self.unknown((*path, "circuit"), "circuit", spec.circuit, list(self.circuits))
+            return
+        self._class((*path, "class"), spec.class_name)
+        if isinstance(spec, BudgetCheckSpec):
+            self._hosts((*path, "budget"), spec.budget, spec.family)
+            return
+        known = [*self.links, *self.circuits]
+        if isinstance(spec, FlowCheckSpec):
+            self._hosts((*path, "flow"), spec.flow, spec.family)
+        elif isinstance(spec, QueueCheckSpec):
+            self._hosts((*path, "queue"), spec.queue, spec.family)
+        elif isinstance(spec, NeverCheckSpec):
+            self._hosts((*path, "never"), spec.never, spec.family)
+            known += self.nodes
+        if spec.link not in known:
+            self.unknown((*path, "link"), "link or circuit", spec.link, known)
+
+    def _hosts(self, path: DocumentPath, pair: tuple[str, str], family: int) -> None:
+        """Two hosts of the lab: both have to speak."""
+        for number, name in enumerate(pair):
+            if name in self.hosts:
+                self._has_family((*path, number), name, family)
+            else:
+                self.unknown((*path, number), "host", name, list(self.hosts))
+        if pair[0] == pair[1]:
+            self.context.report((*path, 1), f"{pair[0]} sends nothing to itself", "name another host")
+
+    def _class(self, path: DocumentPath, name: str) -> None:
+        """A class of some site's policy, or of the one that speaks where no site has any."""
+        policies = [policy_of(site.qos.policy) for site in self.context.topology.sites.values() if site.qos]
+        known = {one.name for policy in (*policies, profile("teams")) for one in policy.classes}
+        if name not in known | {"default"}:
+            self.unknown(path, "class", name, sorted(known))
 
     def frame(self, path: DocumentPath, spec: FrameCheckSpec) -> None:
         """A frame check."""

@@ -1,0 +1,224 @@
+"""Captured frames into pcapng: to a file, to a pipe as they come, or into a ring that keeps the last ones.
+
+A capture ends between two frames, whatever ends it, and its file is whole then: descriptions of the places
+first, the frames, and statistics at the end, which tell what the kernel dropped at each place.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import BinaryIO, Protocol
+
+import edge
+from lab import pcapng
+from lab.access import LabAccess
+from lab.capture import MAX_SNAPLEN, Frame, FrameSource
+from lab.capturesink import Ring, StreamSink
+from lab.places import Place
+
+
+class Sift(Protocol):
+    """What is kept of the frames, and what is said of each."""
+
+    def __call__(self, frames: Sequence[Frame]) -> list[tuple[Frame, str]]:
+        """The frames kept, in their order, each with a comment, empty for none."""
+
+    def kept(self, place: int) -> str:
+        """Which frames of a place are kept, in words; empty for all."""
+
+    def about(self, place: int) -> str:
+        """What the place is, in words."""
+
+
+class Everything:
+    """Keeps all and says nothing."""
+
+    def __call__(self, frames: Sequence[Frame]) -> list[tuple[Frame, str]]:
+        """All of them."""
+        return [(frame, "") for frame in frames]
+
+    def kept(self, place: int) -> str:
+        """No words: all are kept."""
+        return ""
+
+    def about(self, place: int) -> str:
+        """Nothing beyond its name."""
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureSummary:
+    """What a capture came to.
+
+    frames: written. dropped: of all that passed, those that the kernel had no room to keep for us; by place
+    in dropped_at, where there were any. ended: why. failed: why the rest could not be written, empty when it
+    could. let_go: frames that a ring no longer had room for.
+    """
+
+    frames: int
+    dropped: int
+    ended: str
+    dropped_at: dict[str, int] = field(default_factory=dict)
+    failed: str = ""
+    let_go: int = 0
+
+
+@contextmanager
+def interrupts() -> Iterator[int]:
+    """A descriptor that becomes readable at SIGINT or SIGTERM, instead of their usual effect.
+
+    A capture then ends between two frames with a complete file. Main thread only.
+    """
+    fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def note(*_: object) -> None:
+        os.eventfd_write(fd, 1)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield fd
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(fd)
+
+
+def record(
+    access: LabAccess,
+    places: Sequence[Place],
+    stream: BinaryIO,
+    *,
+    count: int | None = None,
+    duration_s: float | None = None,
+    snaplen: int = MAX_SNAPLEN,
+    sift: Sift | None = None,
+    ring: Ring | None = None,
+    stop_fds: Sequence[int] = (),
+    on_ready: Callable[[], None] | None = None,
+) -> CaptureSummary:
+    """Write what passes `places` to `stream` as pcapng until something ends it.
+
+    Ends after `count` frames, after `duration_s` seconds, when one of `stop_fds` becomes readable or
+    hangs up, when the reader of a pipe goes away, when the disk is full, or when the last device is deleted.
+    With a ring nothing is written before that. on_ready is called once listening has begun. Raises EdgeError
+    or OSError when it cannot begin.
+    """
+    end = None if duration_s is None else time.monotonic() + duration_s
+    chosen = sift or Everything()
+    # A filter and a verdict want to see more of a frame than may be kept of it.
+    seen_octets = snaplen if sift is None else MAX_SNAPLEN
+    with FrameSource(access, places, min(seen_octets, MAX_SNAPLEN)) as source:
+        sink = StreamSink(stream, stop_fds)
+        if ring is None:
+            sink.write([preamble(places, snaplen, chosen)])
+        if on_ready:
+            on_ready()
+        written, ended = 0, ""
+        while not ended:
+            ready, ended = _wait(source, sink, stop_fds, end)
+            for frames in _batches(source, ready, bool(ended)):
+                kept = chosen(frames)
+                if count is not None:
+                    kept = kept[: count - written]
+                blocks = [(frame.time_ns, block_of(frame, snaplen, words)) for frame, words in kept]
+                if ring is None:
+                    sink.write([block for _, block in blocks])
+                else:
+                    ring.add(blocks)
+                written += len(blocks)
+            if sink.failed or sink.closed_by_reader:
+                ended = sink.failed or "the reader closed the pipe"
+            elif count is not None and written >= count:
+                ended = f"{count} frames"
+            elif not source.alive:
+                ended = ended or "the device is gone"
+        source.count_drops()
+        let_go = 0
+        if ring is not None:
+            held, let_go = ring.blocks(), ring.let_go
+            sink.write([preamble(places, snaplen, chosen), *held])
+            written = len(held)
+        sink.write([epilogue(source, let_go)])
+        return CaptureSummary(
+            written, sum(source.dropped), ended, source.drops_by_place(), sink.failed, let_go
+        )
+
+
+def _batches(source: FrameSource, ready: Sequence[int], last: bool) -> Iterator[list[Frame]]:
+    """What is ready; at the end of a capture all that had come by then."""
+    if not last:
+        yield source.read(ready)
+        return
+    until_ns = time.time_ns()
+    frames = source.read(source.fds())
+    while timely := [frame for frame in frames if frame.time_ns <= until_ns]:
+        yield timely
+        frames = source.read(source.fds())
+
+
+def _wait(
+    source: FrameSource, sink: StreamSink, stop_fds: Sequence[int], end: float | None
+) -> tuple[list[int], str]:
+    """Descriptors with frames, and why the capture ends now (empty when it goes on)."""
+    poller = select.poll()
+    for fd in (*source.fds(), *stop_fds):
+        poller.register(fd, select.POLLIN)
+    # No events asked: poll then reports only that the reader of a pipe has gone.
+    poller.register(sink.fd, 0)
+    left = None if end is None else max(0.0, end - time.monotonic())
+    events = poller.poll(None if left is None else -int(-left * 1000 // 1))
+    ready = [fd for fd, _ in events if fd not in stop_fds and fd != sink.fd]
+    if any(fd in stop_fds for fd, _ in events):
+        return ready, "interrupted"
+    if any(fd == sink.fd for fd, _ in events):
+        return ready, "the reader closed the pipe"
+    if end is not None and time.monotonic() >= end:
+        return ready, "the time is over"
+    return ready, ""
+
+
+def preamble(places: Sequence[Place], snaplen: int, sift: Sift) -> bytes:
+    """What stands before all frames."""
+    system = " ".join(os.uname()[i] for i in (0, 2, 4))
+    blocks = [pcapng.section_header(f"edgelab {edge.__version__}", system)]
+    blocks += [
+        pcapng.interface(str(place.at), place.label, snaplen, sift.about(number), sift.kept(number))
+        for number, place in enumerate(places)
+    ]
+    return b"".join(blocks)
+
+
+def block_of(frame: Frame, snaplen: int, comment: str) -> bytes:
+    """A frame as a block."""
+    data = frame.data[:snaplen]
+    return pcapng.packet(frame.place, frame.time_ns, data, frame.length, frame.direction, comment)
+
+
+def epilogue(source: FrameSource, let_go: int = 0) -> bytes:
+    """What stands behind all frames: the statistics of each place."""
+    end_ns = time.time_ns()
+    return b"".join(
+        pcapng.statistics(
+            number,
+            start_ns=source.started_ns,
+            end_ns=end_ns,
+            received=source.received[number] + source.dropped[number],
+            dropped=source.dropped[number],
+            comment="; ".join(_remarks(source, number, let_go)),
+        )
+        for number in range(len(source.places))
+    )
+
+
+def _remarks(source: FrameSource, number: int, let_go: int) -> Iterator[str]:
+    if source.partial[number]:
+        partial = source.partial[number]
+        yield f"{partial} frames were seen before their checksums were completed (offload)"
+    if let_go:
+        yield f"only the last frames were kept: {let_go} older ones of all places were let go"

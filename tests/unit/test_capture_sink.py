@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from lab.capturesink import PIPE_STEP, Ring, StreamSink
+
+
+def test_a_full_disk_leaves_whole_blocks_and_is_told(tmp_path: Path) -> None:
+    # A limit on a file's size refuses as a full disk does (EFBIG), in the middle of a block.
+    path = tmp_path / "x"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with path.open("wb") as stream:
+            sink = StreamSink(stream)
+            sink.write([b"head"])
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+            sink.write([b"a" * 40, b"b" * 40, b"c" * 40])
+            sink.write([b"never"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert path.read_bytes() == b"head" + b"a" * 40 + b"b" * 40
+    assert "File too large" in sink.failed
+
+
+def test_a_device_without_room_is_told() -> None:
+    with open("/dev/full", "wb", buffering=0) as stream:
+        sink = StreamSink(stream)
+        sink.write([b"x"])
+    assert "No space left on device" in sink.failed
+
+
+def test_a_reader_that_goes_is_no_failure() -> None:
+    read_fd, write_fd = os.pipe()
+    with os.fdopen(write_fd, "wb", buffering=0) as stream:
+        sink = StreamSink(stream)
+        os.close(read_fd)
+        sink.write([b"x"])
+    assert (sink.closed_by_reader, sink.failed) == (True, "")
+
+
+def test_a_slow_reader_gets_everything() -> None:
+    read_fd, write_fd = os.pipe()
+    blocks = [bytes([number]) * 10_000 for number in range(50)]
+    with os.fdopen(read_fd, "rb") as reader, os.fdopen(write_fd, "wb", buffering=0) as stream:
+        got: list[bytes] = []
+        thread = threading.Thread(target=lambda: got.append(reader.read()))
+        thread.start()
+        StreamSink(stream).write(blocks)
+        stream.close()
+        thread.join(10)
+    assert got == [b"".join(blocks)]
+
+
+def test_a_reader_that_does_not_read_cannot_keep_a_capture_from_ending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lab.capturesink.PATIENCE_S", 0.05)
+    read_fd, write_fd = os.pipe()
+    stop_fd = os.eventfd(1)
+    with os.fdopen(write_fd, "wb", buffering=0) as stream:
+        sink = StreamSink(stream, (stop_fd,))
+        sink.write([bytes(PIPE_STEP)] * 100)
+    os.close(read_fd)
+    os.close(stop_fd)
+    assert "does not read" in sink.failed
+
+
+def test_a_ring_keeps_the_last_octets() -> None:
+    ring = Ring(octets=30)
+    ring.add([(number, bytes([number]) * 10) for number in range(1, 4)])
+    assert (ring.blocks(), ring.let_go) == ([b"\1" * 10, b"\2" * 10, b"\3" * 10], 0)
+    ring.add([(4, b"\4" * 15)])
+    assert (ring.blocks(), ring.let_go) == ([b"\3" * 10, b"\4" * 15], 2)
+
+
+def test_a_block_larger_than_the_ring_empties_it() -> None:
+    ring = Ring(octets=5)
+    ring.add([(1, b"123"), (2, b"123456")])
+    assert (ring.blocks(), ring.let_go) == ([], 2)
+
+
+def test_a_ring_keeps_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = Ring(seconds=2)
+    second = 1_000_000_000
+    monkeypatch.setattr("lab.capturesink.time.time_ns", lambda: 11 * second)
+    ring.add([(number * second, str(number).encode()) for number in range(5, 11)])
+    assert (ring.blocks(), ring.let_go) == ([b"9", b"10"], 4)
+    monkeypatch.setattr("lab.capturesink.time.time_ns", lambda: 20 * second)
+    assert ring.blocks() == []
+
+
+def test_a_ring_without_a_limit_is_refused() -> None:
+    with pytest.raises(ValueError, match="limit"):
+        Ring()
