@@ -243,6 +243,16 @@ def meet(directory: RunDirectory, deadline_s: float) -> Client | None:
     return None
 
 
+def take_away(directory: RunDirectory) -> bool:
+    """End a lab and clear its debris; False when none ran. Raises EdgeError when it does not end."""
+    client = meet(directory, STOP_DEADLINE_S)
+    if client is not None:
+        with client:
+            client.stop()
+    directory.clear()
+    return client is not None
+
+
 def process_ended(pidfd: int, deadline_s: float) -> bool:
     """Wait for the process behind a pidfd to end; False when it has not by the deadline."""
     poller = select.poll()

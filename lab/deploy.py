@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ RECHECK_S = 0.05
 """Pause between two questions to a lab that another command is starting."""
 
 Listener = Callable[[dict[str, Any]], "dict[str, Any] | None"]
+
+Spawn = Callable[[state.RunDirectory, int], "tuple[socket.socket, int]"]
+"""What starts a supervisor: `spawn_here`, or lab.apart.spawn in a program that has threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +66,22 @@ class Deployed:
         }
 
 
+def renamed(model: LabModel, name: str) -> LabModel:
+    """The same lab under another name. Raises UsageError for one that cannot be a lab's."""
+    from lab.topology import derive
+
+    if not state.NAME_PATTERN.fullmatch(name):
+        raise UsageError(f"{name!r} cannot name a lab: letters, digits and dashes, at most 32")
+    return derive({**model.document, "name": name})
+
+
+def spawn_here(directory: state.RunDirectory, lock_fd: int) -> tuple[socket.socket, int]:
+    """Start a supervisor as a fork of this process, which must have one thread; see lab.sandbox.spawn."""
+    return sandbox.spawn(directory, lock_fd, lambda first: _supervise(directory, first))
+
+
 @contextlib.contextmanager
-def _connection(name: str) -> Iterator[tuple[Client, bool]]:
+def _connection(name: str, spawn: Spawn) -> Iterator[tuple[Client, bool]]:
     """A client of the lab of that name, started if it does not run; with True when it was started."""
     running = next((lab for lab in state.running_labs() if lab.name == name), None)
     if running is not None and _comes_up(running):
@@ -72,7 +90,7 @@ def _connection(name: str) -> Iterator[tuple[Client, bool]]:
         return
     with state.claim(name) as (directory, lock_fd):
         try:
-            connected, pid = sandbox.spawn(directory, lock_fd, lambda first: _supervise(directory, first))
+            connected, pid = spawn(directory, lock_fd)
         except BaseException:
             directory.remove()
             raise
@@ -135,7 +153,13 @@ def _supervise(directory: state.RunDirectory, first: Any) -> None:
 
 
 def deploy(
-    model: LabModel, *, links: Asked, step: bool, wait_s: float | None, listener: Listener
+    model: LabModel,
+    *,
+    links: Asked,
+    step: bool,
+    wait_s: float | None,
+    listener: Listener,
+    spawn: Spawn = spawn_here,
 ) -> Deployed:
     """Bring `model` up under its name, or change the running lab of that name into it.
 
@@ -146,7 +170,7 @@ def deploy(
     """
     if all(lab.name != model.name for lab in state.running_labs()):
         require_room(neighbours(model), read_tables())
-    with _connection(model.name) as (client, created):
+    with _connection(model.name, spawn) as (client, created):
         answer = client.request(
             "apply", listener, None if step else 120.0, document=model.document, links=links, step=step
         )

@@ -238,6 +238,18 @@ def _events(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) -
     channel.send({"ok": True})
 
 
+def _tie(supervisor: Supervisor, channel: Channel, _: dict[str, Any]) -> None:
+    """From here on the lab ends with this client, however that ends: a killed test run leaves no lab."""
+    channel.send({"ok": True})
+    try:
+        while True:
+            for descriptor in channel.receive()[1]:
+                os.close(descriptor)
+    except ClosedError:
+        supervisor.stop()
+        raise
+
+
 def _stop(supervisor: Supervisor, channel: Channel, _: dict[str, Any]) -> None:
     channel.send({"ok": True})
     supervisor.stop()
@@ -253,4 +265,5 @@ _HANDLERS: dict[str, Callable[[Supervisor, Channel, dict[str, Any]], None]] = {
     "socket": _socket,
     "events": _events,
     "stop": _stop,
+    "tie": _tie,
 }

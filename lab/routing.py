@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge.bgp.policy import protocol_name
 from edge.bgp.state import ProtocolState, RouteInfo
-from edge.errors import EdgeError
+from edge.errors import EdgeError, UsageError
 from edge.model import Network, Session, Vrf
 from lab.access import LabAccess
 
@@ -58,6 +58,14 @@ def best_routes(access: LabAccess, vrf: Vrf, prefix: Network) -> list[RouteInfo]
         return [route for route in access.bird(vrf.namespace).routes(prefix) if route.best]
     found = access.own_router(vrf.namespace, vrf.own.kind).routes(prefix)
     return [route for route in found if route.best]
+
+
+def chosen_routes(access: LabAccess, vrf: Vrf) -> list[RouteInfo]:
+    """All routes that a domain chose. Raises UsageError for a user's own router, EdgeError."""
+    if vrf.own is not None:
+        name = software_name(vrf)
+        raise UsageError(f"{vrf.namespace} runs {name}, which is asked for one prefix at a time; say which")
+    return [route for route in access.bird(vrf.namespace).routes() if route.best]
 
 
 def refresh(access: LabAccess, vrf: Vrf, session: Session) -> None:

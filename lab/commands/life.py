@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge.errors import EXIT_CHECK_FAILED, EXIT_OK, UsageError
+from edge.errors import EXIT_CHECK_FAILED, EXIT_OK
 from lab import state
 from lab.commands.common import (
     NamedOption,
@@ -73,17 +73,15 @@ def deploy_command(
     are not concerned go on. What commands to its service have changed, and the file does not say, is
     undone. Exit 1 when the lab is up but some sessions did not come.
     """
-    from lab.deploy import deploy
+    from lab.deploy import deploy, renamed
     from lab.deploy import dry_run as plan_only
     from lab.own_routers import preflight
     from lab.progress import Progress
-    from lab.topology import derive, load
+    from lab.topology import load
 
     model = load(topology)
     if name is not None:
-        if not state.NAME_PATTERN.fullmatch(name):
-            raise UsageError(f"{name!r} cannot name a lab: letters, digits and dashes, at most 32")
-        model = derive({**model.document, "name": name})
+        model = renamed(model, name)
     if unchecked := preflight(model, runs_here=not dry_run):
         click.echo(unchecked, err=True)
     if dry_run:
@@ -150,7 +148,7 @@ def destroy_command(name: str | None, everything: bool) -> None:
 
     Needs no topology file; NAME may be left out when one lab runs.
     """
-    from lab.client import STOP_DEADLINE_S, meet
+    from lab.client import take_away
 
     if everything and name:
         raise click.UsageError("either a NAME or --all")
@@ -162,13 +160,9 @@ def destroy_command(name: str | None, everything: bool) -> None:
         found = (state.find(None),) if running else found
     gone = 0
     for lab in found:
-        client = meet(lab, STOP_DEADLINE_S)
-        if client is not None:
-            with client:
-                client.stop()
+        if take_away(lab):
             click.echo(f"lab {lab.name} is gone")
             gone += 1
-        lab.clear()
     if not gone:
         click.echo(f"no lab {name} is running" if name else "no lab is running")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import typing
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from edge.errors import EXIT_CHECK_FAILED, EXIT_OK, EdgeError
+from edge.errors import EXIT_CHECK_FAILED, EXIT_OK, EdgeError, UsageError
 from lab import state
 from lab.commands.common import Seconds, change_lines, complete_lab, format_option, print_json
 from lab.commands.words import OneOf, is_many, word_of
@@ -20,6 +20,9 @@ from lab.refused import RefusedError
 from lab.service.codec import encode_command
 from lab.service.resources import Scope
 from lab.verbs import NAMES, Verb, verbs_of
+
+if TYPE_CHECKING:
+    from lab.client import Client
 
 _HELP: dict[str, str] = {
     "advertised_prefixes": "Public prefix that the customer announces; several times for several.",
@@ -184,61 +187,102 @@ def _known(service: dict[str, Any], table: str, given: dict[str, Any]) -> Iterat
         yield from service.get(table, {})
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Order:
+    """A command to the service, as data, and how to carry it out; see the options of the same names."""
+
+    command: dict[str, Any]
+    site: str
+    dry_run: bool
+    wait: float
+
+
+def order_of(words: Sequence[str]) -> Order:
+    """What `edgelab WORDS` would order: ("circuit", "bandwidth", "ams", "100M"). Raises UsageError."""
+    name, verb_name, *rest = [*words, "", ""][: max(2, len(words))]
+    verb = next((verb for verb in verbs_of(name) if verb.name == verb_name), None)
+    if verb is None:
+        known = ", ".join(f"{verb.group} {verb.name}" for verb in verbs_of(name)) or ", ".join(GROUPS)
+        raise UsageError(f"the service knows no {' '.join(words) or 'command'}; one of: {known}")
+    try:
+        with _command(verb).make_context(f"{name} {verb_name}", rest) as context:
+            given = dict(context.params)
+    except click.ClickException as error:
+        raise UsageError(f"{' '.join(words)}: {error.format_message()}") from error
+    except click.exceptions.Exit:
+        raise UsageError(f"{' '.join(words)}: --help is for the command line") from None
+    given.pop("lab")
+    given.pop("output")
+    return _order(verb, **given)
+
+
+def carry_out(
+    client: Client, order: Order, listener: Callable[[dict[str, Any]], dict[str, Any] | None] | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Have a lab's service carry an order out: its answer, and what the waiting for sessions came to.
+
+    Raises RefusedError when the service says no.
+    """
+    fields = {"command": order.command, "site": order.site, "dry_run": order.dry_run}
+    answer = client.request("service", listener, 120.0, **fields)
+    waited: dict[str, Any] = {"pending": [], "seconds": 0.0}
+    if order.wait and not order.dry_run:
+        waited = client.request("wait", None, order.wait + 30.0, wait_s=order.wait)
+    return answer, waited
+
+
+def _order(
+    verb: Verb,
+    dry_run: bool,
+    wait: float,
+    scope_subscription: str | None = None,
+    scope_group: str | None = None,
+    site: str = "",
+    **given: Any,
+) -> Order:
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    command = encode_command(verb.command(**values, **verb.fixed))
+    command.pop("scope", None)
+    if scope_subscription or scope_group:
+        owner = scope_subscription or Scope().subscription
+        command["scope"] = {"subscription": owner, "resource_group": scope_group or owner}
+    return Order(command, site, dry_run, wait)
+
+
 def _callback(verb: Verb) -> Callable[..., int]:
-    def run(
-        lab: str | None,
-        dry_run: bool,
-        wait: float,
-        output: str,
-        scope_subscription: str | None = None,
-        scope_group: str | None = None,
-        site: str = "",
-        **given: Any,
-    ) -> int:
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-        command = encode_command(verb.command(**values, **verb.fixed))
-        command.pop("scope", None)
-        if scope_subscription or scope_group:
-            owner = scope_subscription or Scope().subscription
-            command["scope"] = {"subscription": owner, "resource_group": scope_group or owner}
-        return _ask(lab, command, site, dry_run, wait, output)
+    def run(lab: str | None, output: str, **given: Any) -> int:
+        return _ask(lab, _order(verb, **given), output)
 
     return run
 
 
-def _ask(
-    name: str | None, command: dict[str, Any], site: str, dry_run: bool, wait: float, output: str
-) -> int:
+def _ask(name: str | None, order: Order, output: str) -> int:
     from lab.client import Client
     from lab.progress import Progress
 
     directory = state.find(name)
-    waited: dict[str, Any] = {"pending": [], "seconds": 0.0}
     with Client(directory) as client:
         progress = Progress()
         try:
-            fields = {"command": command, "site": site, "dry_run": dry_run}
-            answer = client.request("service", progress, 120.0, **fields)
+            answer, waited = carry_out(client, order, progress)
         except RefusedError as error:
             if output == "json":
                 print_json({"version": 1, "ok": False, "lab": directory.name, "refusal": error.to_json()})
             raise
         finally:
             progress.clear()
-        if wait and not dry_run:
-            waited = client.request("wait", None, wait + 30.0, wait_s=wait)
     if output == "json":
-        told = {key: value for key, value in answer.items() if key != "ok"}
-        print_json(
-            {"version": 1, "ok": True, "lab": directory.name, "command": command, **told, **_waited(waited)}
-        )
+        print_json({"version": 1, "ok": True, "lab": directory.name, **answer_json(order, answer, waited)})
     else:
-        _tell(directory.name, answer, waited, dry_run)
+        _tell(directory.name, answer, waited, order.dry_run)
     return EXIT_CHECK_FAILED if waited["pending"] else EXIT_OK
 
 
-def _waited(waited: dict[str, Any]) -> dict[str, Any]:
-    return {"pending": waited["pending"], "wait_seconds": waited["seconds"]}
+def answer_json(order: Order, answer: dict[str, Any], waited: dict[str, Any]) -> dict[str, Any]:
+    """What was ordered, and what came of it."""
+    told = {key: value for key, value in answer.items() if key != "ok"}
+    waiting = {"pending": waited["pending"], "wait_seconds": waited["seconds"]}
+    return {"command": order.command, **told, **waiting}
 
 
 def _tell(name: str, answer: dict[str, Any], waited: dict[str, Any], dry_run: bool) -> None:

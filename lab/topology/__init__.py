@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from lab.service.state import State
     from lab.topology.source import Source
 
-__all__ = ["derive", "json_schema", "load", "loads"]
+__all__ = ["derive", "json_schema", "load", "loads", "of_document"]
 
 
 def load(path: Path) -> LabModel:
@@ -51,6 +51,16 @@ def loads(text: str, filename: str) -> LabModel:
     from lab.topology import source
 
     return _model_of_file(source.parse(text, filename), Path(filename).parent)
+
+
+def of_document(document: dict[str, Any], directory: Path) -> LabModel:
+    """The same from data, made as a file would be written. Raises InputError without positions.
+
+    directory: where other files that it names are looked for.
+    """
+    from lab.topology import source
+
+    return _model_of_file(source.from_document(document), directory)
 
 
 def _model_of_file(found: Source, directory: Path) -> LabModel:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from edge.errors import UsageError
 from lab.cli import cli
 from lab.commands import service
 from lab.groups import GROUPS
@@ -23,8 +25,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], str]]:
     """What would go to a lab: (command, site)."""
     found: list[tuple[dict[str, Any], str]] = []
 
-    def ask(name: str | None, command: dict[str, Any], site: str, *_: object) -> int:
-        found.append((command, site))
+    def ask(name: str | None, order: service.Order, output: str) -> int:
+        found.append((order.command, order.site))
         return 0
 
     monkeypatch.setattr(service, "_ask", ask)
@@ -153,3 +155,30 @@ def test_the_tables_that_names_come_from_are_there() -> None:
     assert set(NAMES.values()) <= tables
     assert {table for verb in VERBS for table in verb.names.values()} <= tables
     assert all(verbs_of(group) for group in GROUPS)
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: f"{verb.group}-{verb.name}")
+def test_a_program_orders_by_the_words_of_the_command_line(
+    verb: Verb, asked: list[tuple[dict[str, Any], str]]
+) -> None:
+    words = (verb.group, verb.name, *verb.example.split())
+    order = service.order_of(words)
+    _say(*words)
+    assert (order.command, order.site) == asked[0]
+    assert not order.dry_run
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "one of: circuit, "),
+        (("circuits",), "one of: circuit, "),
+        (("circuit", "widen"), "circuit bandwidth"),
+        (("circuit", "bandwidth", "ams"), "Missing argument"),
+        (("circuit", "bandwidth", "ams", "much"), "write one such as 200M"),
+        (("circuit", "delete", "ams", "--help"), "--help"),
+    ],
+)
+def test_words_that_are_no_order_are_refused_with_a_way_out(words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
+        service.order_of(words)
