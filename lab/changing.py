@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.errors import EdgeError
 from lab.engine import CancelledError, Engine, settle
+from lab.faults.telling import tell_changes
 from lab.model import LabModel
 from lab.plan import Plan, Stage, Step
 from lab.protocol import Channel, ClosedError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Tell:
     """An engine's observer that tells the client and the event stream."""
 
-    def __init__(self, supervisor: Supervisor, channel: Channel) -> None:
+    def __init__(self, supervisor: Supervisor, channel: Channel | None) -> None:
         self.supervisor = supervisor
         self.channel = channel
 
@@ -42,6 +43,8 @@ class Tell:
 
     def _tell(self, **fields: Any) -> None:
         self.supervisor.bus.publish("step", **fields)
+        if self.channel is None:
+            return
         try:
             self.channel.send({"step": fields})
         except ClosedError:
@@ -74,15 +77,19 @@ def _gate(channel: Channel) -> Callable[[int, Step], None]:
 
 
 def change(
-    supervisor: Supervisor, channel: Channel, world: World, model: LabModel, plan: Plan, step: bool
+    supervisor: Supervisor, channel: Channel | None, world: World, model: LabModel, plan: Plan, step: bool
 ) -> None:
-    """Carry a plan out and have the lab be `model`, or what it was. The caller holds the lock."""
+    """Carry a plan out and have the lab be `model`, or what it was. The caller holds the lock.
+
+    channel: of the client that asked, None where nobody waits for it.
+    """
+    before = world.model
     tell = Tell(supervisor, channel)
     engine = Engine(
         world.apply,
         [tell],
-        _gate(channel) if step else None,
-        lambda: supervisor.stopping or gone(channel),
+        _gate(channel) if step and channel is not None else None,
+        lambda: supervisor.stopping or (channel is not None and gone(channel)),
     )
     try:
         engine.run(plan)
@@ -93,6 +100,7 @@ def change(
         supervisor.rewatch()
         raise
     supervisor.applied(model)
+    tell_changes(supervisor, before, model)
 
 
 def _settled(supervisor: Supervisor, world: World, model: LabModel, done: Plan) -> None:

@@ -27,6 +27,8 @@ _VERBS = {
     "check": ("prove", "Prove what the topology says; exit 1 when something does not hold."),
     "capture": ("capture", "Frames of links, nodes or classes, as pcapng."),
     "call": ("call", "Voice, video and sharing between two nodes: loss, delay, jitter, MOS."),
+    "fault": ("faults", "Let something go wrong: links, routers, keys, tags..."),
+    "heal": ("faults", "Take faults out again: all, or some."),
     "exec": ("enter", "Run a program in a node."),
     "shell": ("enter", "A shell in a node, or in the lab with all nodes."),
     "validate": ("files", "Check a topology file; needs no root."),
@@ -44,6 +46,7 @@ Examples:
   edgelab exec ce1 -- ip -br address     run something in a node
   edgelab capture ams-primary -w - | wireshark -k -i -
   edgelab peering disable ams private    change what is ordered
+  edgelab fault link-down ams/primary    break it; edgelab heal mends it
   edgelab destroy                        take it away
 
 \b

@@ -24,6 +24,8 @@ from edge.net.objects import (
     VlanDevice,
 )
 from edge.router import device_name, mac_of, sysctls
+from lab.faults.faulted import faulted
+from lab.faults.objects import harmed
 from lab.model import Fabric, Host, LabModel, Link, Switch
 from lab.names import objects as names
 
@@ -32,12 +34,13 @@ TAG_OCTETS = 4
 
 
 def compile_lab(model: LabModel, realisation: RealisationName) -> tuple[KernelObject, ...]:
-    """Every object of the lab, each once, in the order of the model.
+    """Every object of the lab as its faults leave it, each once, in the order of the model.
 
     Raises ValueError when two objects claim one key: the derivation gave two things one name.
     """
     objects: dict[tuple[str, ...], KernelObject] = {}
-    for item in _all(model, realisation):
+    real = faulted(model)
+    for item in harmed(_all(real, realisation), real.down, real.halted):
         known = objects.setdefault(item.key, item)
         if known != item:
             raise ValueError(f"two different objects are called {item}: {known!r} and {item!r}")

@@ -34,6 +34,7 @@ from lab.check_model import (
 )
 
 if TYPE_CHECKING:
+    from lab.faults.model import Active
     from lab.names.plan import Names
     from lab.service.state import State
 
@@ -286,6 +287,8 @@ class LabModel:
     document: the validated topology as plain JSON data. state: the service's State, which the document's
     orders lead to and which commands change afterwards. All else follows from the two
     (`lab.topology.derive`).
+    faults: what goes wrong in the running lab. `lab.faults.faulted` makes of it the model as it is harmed:
+    down: devices that are shut; halted: namespaces of routers that pass nothing on.
     """
 
     name: str
@@ -302,6 +305,9 @@ class LabModel:
     state: State = field(repr=False, compare=False)
     impairments: tuple[LinkImpairment, ...] = ()
     names: Names | None = None
+    faults: tuple[Active, ...] = ()
+    down: tuple[Endpoint, ...] = ()
+    halted: tuple[str, ...] = ()
 
     def node(self, name: str) -> Node | None:
         """The node of that name, or None."""

@@ -6,7 +6,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from edge import __version__
@@ -14,6 +14,8 @@ from edge.errors import EdgeError, UsageError
 from edge.net.capabilities import Asked
 from lab.changing import change, gone
 from lab.cores import settle
+from lab.faults import serving
+from lab.faults.faulted import carried
 from lab.model import LabModel
 from lab.ordering import Outcome, in_scope, order
 from lab.protocol import PROTOCOL_VERSION, Channel, ClosedError, error_to_json
@@ -110,6 +112,7 @@ def _apply(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) ->
             raise UsageError("the lab is being destroyed")
         world = _world(supervisor, message.get("links", "auto"))
         before = world.model.state if world.model is not None else model.state
+        model = carried(world.model, model)
         plan = world.plan(model)
         if message.get("dry_run"):
             channel.send({"ok": True, "plan": plan.to_json()})
@@ -142,6 +145,7 @@ def _service(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) 
         command = decode_command(in_scope(before, message.get("command")))
         reports = received(world) if isinstance(command, ChangeSku) else ()
         outcome = order(before, command, reports, str(message.get("site", "")))
+        outcome = replace(outcome, model=carried(before, outcome.model))
         plan = world.plan(outcome.model)
         if message.get("dry_run"):
             channel.send({"ok": True, "plan": plan.to_json(), **_told(before, outcome)})
@@ -266,4 +270,7 @@ _HANDLERS: dict[str, Callable[[Supervisor, Channel, dict[str, Any]], None]] = {
     "events": _events,
     "stop": _stop,
     "tie": _tie,
+    "fault": serving.fault,
+    "heal": serving.heal,
+    "faults": serving.faults,
 }

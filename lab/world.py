@@ -27,6 +27,8 @@ from edge.net.mpls_support import CoreChoice
 from edge.net.objects import Change, KernelObject, Macsec, MkaDaemon, Queues, Ruleset
 from lab.compile import compile_lab
 from lab.daemons import daemons_in
+from lab.faults.faulted import hanging
+from lab.faults.objects import without_hanging
 from lab.marks import QosSupport, kernel_support, possible
 from lab.model import LabModel
 from lab.names.servers import require_programs
@@ -85,7 +87,8 @@ class World:
         if any(isinstance(item, Macsec) for item in wanted):
             require_macsec()
         before = self._compiled(self.model) if self.model is not None else ()
-        return diff(wanted, without_theirs(self.found(wanted), wanted, before))
+        found = without_theirs(self.found(wanted), wanted, before)
+        return diff(*without_hanging(hanging(model), wanted, found))
 
     def found(self, wanted: Sequence[KernelObject]) -> set[KernelObject]:
         """What there is: read from the kernel, the tag plane and the daemons."""

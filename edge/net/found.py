@@ -146,16 +146,19 @@ def mirrored(
 ) -> Iterator[AdminUp]:
     """Devices that are down because the port that they follow has no carrier: they count as up.
 
-    See edge.net.monitor.CarrierMirror, which takes them down and up again.
+    See edge.net.monitor.CarrierMirror, which takes them down and up again. Of two that follow each other one
+    is up at least: where both are down somebody else did it.
     """
     links = {
         Endpoint(namespace, link.name): link
         for namespace, snapshot in snapshots.items()
         for link in snapshot.links
     }
-    for follower, followed in followers(rules):
+    pairs = set(followers(rules))
+    for follower, followed in pairs:
         port, device = links.get(followed), links.get(follower)
-        if port is not None and device is not None and not port.carrier:
+        mutual = (followed, follower) in pairs
+        if port is not None and device is not None and not port.carrier and (port.up or not mutual):
             yield AdminUp(follower)
 
 

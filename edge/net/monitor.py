@@ -3,8 +3,10 @@
 A VRF in a namespace of its own sees its subinterface through a veth whose inner end stands beside the port.
 Such a pair knows nothing of the trunk; `CarrierMirror` takes the inner end down when the port loses carrier,
 which takes the carrier off the subinterface, and up again when it returns. So BIRD in the VRF learns of a
-cut trunk as it would from a real VLAN interface. So does a device
-with `AdminUp.follows`.
+cut trunk as it would from a real VLAN interface. So does a device with `AdminUp.follows`.
+
+Two ports may follow each other, as those of a link-loss forwarding line do. One that was taken down here has
+no carrier for that reason alone, which says nothing about its own wire.
 """
 
 from __future__ import annotations
@@ -151,6 +153,7 @@ class CarrierMirror:
         self._inner_ends: Mapping[Endpoint, list[Endpoint]] = {}
         self._ports: dict[Endpoint, Endpoint] = {}
         self._carrier: dict[Endpoint, bool] = {}
+        self._taken_down: set[Endpoint] = set()
 
     def follow(self, rules: Iterable[SubinterfaceTags | AdminUp]) -> list[tuple[Endpoint, bool]]:
         """Mirror for these rules from now on; returns what was done at once for ports already seen."""
@@ -161,6 +164,7 @@ class CarrierMirror:
             inner_ends[port].append(inner)
             self._ports[inner] = port
         self._inner_ends = inner_ends
+        self._taken_down &= set(inner_ends)
         return self._move(
             [
                 (inner, False)
@@ -177,6 +181,8 @@ class CarrierMirror:
         moves: list[tuple[Endpoint, bool]] = []
         for event in events:
             at = event.at
+            if self._is_our_doing(event):
+                continue
             moves += decide(self._inner_ends.get(at, ()), self._carrier.get(at), event)
             if event.present:
                 self._carrier[at] = event.carrier
@@ -186,6 +192,19 @@ class CarrierMirror:
             if port is not None and event.admin_up and self._carrier.get(port) is False:
                 moves.append((at, False))
         return self._move(moves)
+
+    def _is_our_doing(self, event: LinkEvent) -> bool:
+        """Whether a port that others follow is down because we took it down, or was when the event was sent.
+
+        A device that comes up ends that: its events come in order, so those before are of the time when it
+        was down, however late they are read.
+        """
+        if event.at not in self._taken_down:
+            return False
+        if event.present and not event.admin_up:
+            return True
+        self._taken_down.discard(event.at)
+        return False
 
     def _move(self, moves: Iterable[tuple[Endpoint, bool]]) -> list[tuple[Endpoint, bool]]:
         # Of several moves of one device the last one counts.
@@ -198,4 +217,6 @@ class CarrierMirror:
                 # It went before us; when it comes back, its event brings us here again.
                 continue
             done.append((inner, up))
+            if not up and inner in self._inner_ends:
+                self._taken_down.add(inner)
         return done

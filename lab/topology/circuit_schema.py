@@ -240,6 +240,12 @@ class Circuit(Part):
         "when left out. Further ones are served by the gateway.",
     )
     handoff: Handoff = Field(default_factory=Handoff, description="Tags on the customer's wire.")
+    link_loss_forwarding: bool = Field(
+        default=False,
+        description="The provider passes loss of carrier on to the other end of each connection, as carriers "
+        "do on point-to-point Ethernet. A port that several circuits share is never taken down: that end "
+        "learns of the loss by BFD. Direct has no provider between and needs none.",
+    )
     peerings: Peerings = Field(description="private and/or microsoft.")
     qos: CircuitQos = Field(
         default_factory=CircuitQos, description="What Microsoft's edge does with marks and queues."

@@ -12,6 +12,7 @@ from ipaddress import IPv4Network
 from edge.model import (
     MSEE_ASN,
     ExportPolicy,
+    ImportPolicy,
     Interface,
     Network,
     Originate,
@@ -238,6 +239,7 @@ def _session(
         ends.microsoft.ip,
         real.peer_asn,
         MSEE_ASN,
+        imports=ImportPolicy(local_pref=real.local_preference),
         exports=exports,
         password=real.shared_key,
         bfd=BFD if real.bfd else None,

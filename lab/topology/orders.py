@@ -126,7 +126,8 @@ class CircuitOrder:
     sites: where it ends, none when the file says of none, several of an any-to-any circuit. managed: the
     provider's routers speak BGP. line: both connections share one line to the customer. customer_asn: of the
     edges of a managed circuit. pair: the port pair of a circuit on Direct.
-    vpn_versions: IP versions that an any-to-any circuit's VPN carries.
+    vpn_versions: IP versions that an any-to-any circuit's VPN carries. link_loss_forwarding: its ports have
+    carrier while the other end has.
     """
 
     ordered: resources.Circuit
@@ -142,6 +143,7 @@ class CircuitOrder:
     peerings: tuple[PeeringOrder, ...]
     pair: resources.PortPair | None = None
     vpn_versions: tuple[int, ...] = ()
+    link_loss_forwarding: bool = False
 
     @property
     def name(self) -> str:
@@ -251,6 +253,7 @@ def _order(
         peerings=tuple(_peerings(state, circuit, spec)),
         pair=pair,
         vpn_versions=_vpn_versions(circuit, sites, topology) if any_to_any else (),
+        link_loss_forwarding=spec is not None and spec.link_loss_forwarding,
     )
 
 
@@ -390,6 +393,7 @@ class Configured:
     peer_asn: int
     shared_key: str | None
     bfd: bool
+    local_preference: int | None = None
 
 
 def configured(
@@ -406,6 +410,9 @@ def configured(
                 peer_asn=found.peer_asn if entry.peer_asn is None else entry.peer_asn,
                 shared_key=found.shared_key if entry.shared_key is None else entry.shared_key or None,
                 bfd=found.bfd if entry.bfd is None else entry.bfd,
+                local_preference=(
+                    found.local_preference if entry.local_preference is None else entry.local_preference
+                ),
             )
     return found
 

@@ -9,6 +9,7 @@ from edge.net.objects import Endpoint, VirtualCircuit
 from lab.model import Fabric, Link
 from lab.service.views import effective_mbps
 from lab.topology import names
+from lab.topology.link_loss import forwarded
 from lab.topology.orders import CircuitOrder, ConnectionOrder
 from lab.topology.parts import Parts
 
@@ -22,7 +23,7 @@ def build_providers(parts: Parts, orders: tuple[CircuitOrder, ...]) -> None:
         numbers = sorted({one.number for _, one in own})
         towards = [names.provider_port(number) for number in numbers]
         circuits = tuple(vc for order, one in own for vc in _virtual_circuits(order, one))
-        parts.fabrics.append(Fabric(node, node, (*customer, *towards), circuits))
+        parts.fabrics.append(Fabric(node, node, (*customer, *towards), circuits, forwarded(own)))
         parts.node(node, "provider", "provider")
         for number, port in zip(numbers, towards, strict=True):
             order, connection = next((order, one) for order, one in own if one.number == number)

@@ -88,6 +88,7 @@ circuits:
     bandwidth: 50M
     fastpath_addresses: 100
     handoff: {evc_tags: [101, 102]}
+    link_loss_forwarding: true
     peerings: {private: {vlan: 100, peer_asn: 65020, subnet: 172.16.0.0/29}}
   branch:
     managed: layer3
@@ -130,6 +131,7 @@ sites:
     overrides:
       - {edge: ce1, circuit: ams, peering: private, connection: primary, shared_key: wr0ng}
       - {edge: ce2, circuit: ams, peering: microsoft, vlan: 201, s_tag: 4, peer_asn: 64497, bfd: false}
+      - {edge: ce1, circuit: ams, peering: private, local_preference: 200}
     qos: {policy: teams, shares: {voice: 40, default: 10}}
   plant: {edges: [ce3], lan: 10.2.0.0/24, circuits: [plant]}
   branch:

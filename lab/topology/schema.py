@@ -89,6 +89,12 @@ class Override(Part):
     s_tag: VlanId | None = Field(default=None, description="Another S-tag.")
     peer_asn: int | None = Field(default=None, description="Another AS number of its own.")
     bfd: bool | None = Field(default=None, description="BFD configured or not.")
+    local_preference: int | None = Field(
+        default=None,
+        ge=0,
+        le=0xFFFFFFFF,
+        description="Local preference of what is learned here, whatever its AS path; 100 is usual.",
+    )
 
     @field_validator("peer_asn")
     @classmethod
@@ -106,8 +112,9 @@ class Override(Part):
 
     @model_validator(mode="after")
     def _differs(self) -> Override:
-        if all(v is None for v in (self.shared_key, self.vlan, self.s_tag, self.peer_asn, self.bfd)):
-            refuse("overrides nothing", "add shared_key, vlan, s_tag, peer_asn or bfd")
+        said = (self.shared_key, self.vlan, self.s_tag, self.peer_asn, self.bfd, self.local_preference)
+        if all(value is None for value in said):
+            refuse("overrides nothing", "add shared_key, vlan, s_tag, peer_asn, bfd or local_preference")
         return self
 
 

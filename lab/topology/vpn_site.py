@@ -17,8 +17,16 @@ Lans = Sequence[tuple[Interface, ...]]
 
 
 def preferring_circuits(sessions: Sequence[Session]) -> list[Session]:
-    """The sessions of an edge whose site has a tunnel: circuits go first, so that both ways are the same."""
-    return [replace(one, imports=replace(one.imports, local_pref=SITE_CIRCUIT_PREF)) for one in sessions]
+    """The sessions of an edge whose site has a tunnel: circuits go first, so that both ways are the same.
+
+    Those whose local preference the site says itself keep it.
+    """
+    return [
+        one
+        if one.imports.local_pref is not None
+        else replace(one, imports=replace(one.imports, local_pref=SITE_CIRCUIT_PREF))
+        for one in sessions
+    ]
 
 
 def with_internet_edge(asn: int, lans: Lans, number: int) -> Session:

@@ -128,6 +128,56 @@ def test_an_inner_end_that_has_gone_does_not_stop_the_others() -> None:
     assert mirror.handle([event(PORT, carrier=False)]) == [(other, False)]
 
 
+CUSTOMER, MICROSOFT = Endpoint("fabric", "ams1"), Endpoint("fabric", "msee1")
+LINE = (AdminUp(CUSTOMER, "msee1"), AdminUp(MICROSOFT, "ams1"))
+"""Two ports that follow each other: link-loss forwarding both ways."""
+
+
+def line() -> tuple[CarrierMirror, list[tuple[Endpoint, bool]]]:
+    """A mirror of a line that is well, and what it does from now on."""
+    done: list[tuple[Endpoint, bool]] = []
+    mirror = CarrierMirror(lambda at, up: done.append((at, up)))
+    mirror.follow(LINE)
+    mirror.handle([event(CUSTOMER), event(MICROSOFT)])
+    done.clear()
+    return mirror, done
+
+
+@pytest.mark.parametrize(("cut", "other"), [(CUSTOMER, MICROSOFT), (MICROSOFT, CUSTOMER)])
+def test_a_line_is_cut_and_mended_from_either_end_and_does_not_lock_itself(
+    cut: Endpoint, other: Endpoint
+) -> None:
+    mirror, done = line()
+    mirror.handle([event(cut, carrier=False)])
+    mirror.handle([event(other, up=False, carrier=False)])
+    assert done == [(other, False)]
+    mirror.handle([event(cut)])
+    mirror.handle([event(other)])
+    assert done == [(other, False), (other, True)]
+    mirror.handle([event(other, carrier=False)])
+    assert done[2:] == [(cut, False)]
+
+
+def test_what_a_line_did_to_itself_and_is_told_late_is_not_a_new_cut() -> None:
+    mirror, done = line()
+    mirror.handle([event(CUSTOMER, carrier=False)])
+    mirror.handle([event(CUSTOMER)])
+    mirror.handle([event(MICROSOFT, up=False, carrier=False)])
+    mirror.handle([event(MICROSOFT)])
+    assert done == [(MICROSOFT, False), (MICROSOFT, True)]
+
+
+def test_a_line_cut_at_both_ends_is_well_when_both_are_mended() -> None:
+    mirror, done = line()
+    mirror.handle([event(CUSTOMER, carrier=False)])
+    mirror.handle([event(MICROSOFT, up=False, carrier=False), event(CUSTOMER)])
+    # Microsoft's port is up again, and finds that its own wire is cut.
+    mirror.handle([event(MICROSOFT, carrier=False)])
+    mirror.handle([event(CUSTOMER, up=False, carrier=False)])
+    mirror.handle([event(MICROSOFT)])
+    assert done == [(MICROSOFT, False), (MICROSOFT, True), (CUSTOMER, False), (CUSTOMER, True)]
+
+
 def vlan(name: str, lower: str) -> VlanDevice:
     return VlanDevice(Endpoint("r", name), Endpoint("r", lower), 5, 0x8100, 1500, "02:00:00:00:00:01")
 

@@ -10,6 +10,9 @@ from lab.topology.ipvpn import is_any_to_any
 from lab.topology.rules.context import Context
 from lab.topology.source import DocumentPath
 
+_ROUTERS = "the provider's routers end the customer's line"
+_NO_WIRE = {"direct": "edge and MSEE are joined without a provider"}
+
 
 def check(context: Context) -> None:
     """Report what is wrong with circuits."""
@@ -69,6 +72,12 @@ def _shape(context: Context, path: DocumentPath, name: str, circuit: Circuit) ->
             "write encapsulation: qinq, or give the site a second edge and so a second line",
         )
     _customer_asn(context, path, circuit)
+    if circuit.link_loss_forwarding and (managed or circuit.model in ("direct", "any-to-any")):
+        context.report(
+            (*path, "link_loss_forwarding"),
+            f"no carrier is forwarded here: {_NO_WIRE.get(circuit.model, _ROUTERS)}",
+            "take the key out",
+        )
     for site_name, site in context.topology.sites.items():
         for number, entry in enumerate(site.overrides):
             if managed and entry.circuit == name:

@@ -155,7 +155,7 @@ def _override(context: Context, path: DocumentPath, site: Site, override: Overri
         context.report((*path, "edge"), f"the site has no edge {override.edge}", there)
         return
     edge = next(item for item in site.edge_routers if item.name == override.edge)
-    for key in ("shared_key", "peer_asn", "bfd") if edge.own is not None else ():
+    for key in ("shared_key", "peer_asn", "bfd", "local_preference") if edge.own is not None else ():
         if getattr(override, key) is not None:
             context.report(
                 (*path, key),

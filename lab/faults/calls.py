@@ -1,0 +1,76 @@
+"""Faults from the clients' side: one function to inject, one to heal, one to list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from lab.client import Client
+
+DEADLINE_S = 120.0
+"""Longest silence of a lab that carries a fault out; a plan of a thousand steps takes seconds."""
+
+Listener = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+
+def inject(
+    client: Client,
+    kind: str,
+    target: str,
+    options: Mapping[str, str] | None = None,
+    *,
+    name: str = "",
+    dry_run: bool = False,
+    on_message: Listener | None = None,
+) -> dict[str, Any]:
+    """Let something go wrong in the lab that `client` is connected to; it stays until it is healed.
+
+    options: as people write them, {"part": "2%"}. name: to heal it by; made from kind and target when empty.
+    Returns the lab's answer: {"fault": {"name", "kind", "target", ...}, "struck", "counts", "seconds"}.
+    Raises UsageError with every problem of the words, EdgeError when it could not be done; the lab then is
+    as it was.
+    """
+    fields = {"kind": kind, "target": target, "options": dict(options or {}), "name": name}
+    return client.request("fault", on_message, DEADLINE_S, dry_run=dry_run, **fields)
+
+
+def heal(
+    client: Client, names: Iterable[str] | None = None, *, on_message: Listener | None = None
+) -> dict[str, Any]:
+    """Heal the faults of these names, or all when none are given: {"healed": [...], "counts", "seconds"}.
+
+    Raises UsageError for a name that no active fault has, EdgeError when it could not be done.
+    """
+    chosen: dict[str, Any] = {"all": True} if names is None else {"names": list(names)}
+    return client.request("heal", on_message, DEADLINE_S, **chosen)
+
+
+def active(client: Client) -> list[dict[str, Any]]:
+    """The lab's active faults, the oldest first."""
+    found: list[dict[str, Any]] = client.request("faults")["faults"]
+    return found
+
+
+@contextmanager
+def fault(
+    client: Client, kind: str, target: str, options: Mapping[str, str] | None = None, *, name: str = ""
+) -> Iterator[dict[str, Any]]:
+    """A fault for the time of a `with`, healed at its end, whatever happened inside.
+
+    One that heals by itself (crash, restart) is over at once. What somebody else healed meanwhile is healed.
+    """
+    answer = inject(client, kind, target, options, name=name)
+    told = answer["fault"]
+    try:
+        yield answer
+    finally:
+        if told["lasting"]:
+            # What interrupted the body may have left an answer unread: a connection of its own has none.
+            with Client(client.directory) as again:
+                _heal_if_active(again, told)
+
+
+def _heal_if_active(client: Client, told: dict[str, Any]) -> None:
+    if any((one["name"], one["since"]) == (told["name"], told["since"]) for one in active(client)):
+        heal(client, [told["name"]])

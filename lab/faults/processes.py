@@ -1,0 +1,59 @@
+"""Signals to the routing software of a lab: dead, ended, stopped, going on. In the supervisor only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterable
+
+from edge.bgp.control import ControlSocket
+from edge.bgp.process import control_path
+from edge.errors import EdgeError
+from lab.faults.model import Act
+from lab.world import World
+
+SIGNALS: dict[Act, signal.Signals] = {
+    "kill": signal.SIGKILL,
+    "terminate": signal.SIGTERM,
+    "stop": signal.SIGSTOP,
+}
+
+AWAKE_TIMEOUT_S = 15.0
+"""How long software that was stopped may take until it answers again."""
+
+
+def strike(world: World, daemons: Iterable[str], act: Act) -> list[str]:
+    """Send the signal of `act` to all processes of these daemons; returns which, in words.
+
+    Raises EdgeError, before anything is sent, when one of them does not run.
+    """
+    pids = world.daemons.pids()
+    names = tuple(daemons)
+    dead = [name for name in names if not pids.get(name)]
+    if dead:
+        raise EdgeError(
+            f"no routing software runs in {', '.join(dead)}; see why with: edgelab events --no-follow"
+        )
+    struck = []
+    for name in names:
+        for pid in pids[name]:
+            os.kill(pid, SIGNALS[act])
+        struck.append(f"{world.daemons.words(name)}, process {', '.join(map(str, pids[name]))}")
+    return struck
+
+
+def wake(world: World, daemons: Iterable[str]) -> None:
+    """Let stopped software go on, and wait until it answers; what has ended meanwhile is left alone.
+
+    Raises DeadlineError, DaemonError when it does not answer in time.
+    """
+    pids = world.daemons.pids()
+    names = tuple(name for name in daemons if pids.get(name))
+    for name in names:
+        for pid in pids[name]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+    for name in names:
+        if name in world.birds.known():
+            ControlSocket(control_path(world.birds.directory, name), AWAKE_TIMEOUT_S).status()

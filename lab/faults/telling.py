@@ -1,0 +1,42 @@
+"""What is told of faults: an event for whoever follows, a line in the lab's log, JSON for clients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lab.faults.kinds import KINDS
+from lab.faults.model import Active, Phases, fault_json
+
+if TYPE_CHECKING:
+    from lab.model import LabModel
+    from lab.supervisor import Supervisor
+
+
+def tell_changes(supervisor: Supervisor, before: LabModel | None, after: LabModel) -> None:
+    """Tell which faults began and ended with a change that was made."""
+    old = {(one.fault.name, one.since): one for one in (before.faults if before is not None else ())}
+    new = {(one.fault.name, one.since): one for one in after.faults}
+    for key, active in old.items():
+        if key not in new:
+            tell(supervisor, active, "ends")
+    for key, active in new.items():
+        if key not in old:
+            tell(supervisor, active, "begins")
+
+
+def tell(supervisor: Supervisor, active: Active, state: str, more: str = "") -> None:
+    """An event, and a line in the lab's log."""
+    one = active.fault
+    fields = {"text": more} if more else {}
+    supervisor.bus.publish("fault", name=one.name, state=state, fault=one.kind, target=one.target, **fields)
+    supervisor.report(f"fault {one.name} {state}: {one}" + (f" ({more})" if more else ""))
+
+
+def phases_of(active: Active) -> Phases:
+    """What the fault does over time."""
+    return KINDS[active.fault.kind].phases(active.fault.options)
+
+
+def to_json(active: Active) -> dict[str, Any]:
+    """A fault as `faults` lists it."""
+    return {**fault_json(active, phases_of(active)), "lasting": KINDS[active.fault.kind].lasting}
