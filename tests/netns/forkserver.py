@@ -27,8 +27,8 @@ from typing import IO, Any
 
 ROOT = Path(__file__).parents[2]
 MODULES = (
-    *("lab.cli", "lab.supervisor", "lab.requests", "lab.deploy", "lab.topology", "lab.world", "lab.capture"),
-    *(f"lab.commands.{name}" for name in ("enter", "files", "life", "prove", "service", "show")),
+    *("lab.cli", "lab.supervisor", "lab.requests", "lab.deploy", "lab.topology", "lab.world", "lab.sifting"),
+    *(f"lab.commands.{name}" for name in ("capture", "enter", "files", "life", "prove", "service", "show")),
 )
 _REQUEST_OCTETS = 1 << 17
 

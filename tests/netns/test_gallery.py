@@ -1,14 +1,19 @@
-"""Every topology of the gallery comes up and proves what its checks promise; contoso is in test_lab_life."""
+"""Every topology of the gallery comes up and proves what its checks promise, and tshark reads its frames.
+
+contoso is in test_lab_life and test_capture_lab.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from captures import TSHARK, capturing
 from frr import needs_frr
-from labs import CONTOSO, Labs
+from galleryframes import Restarted, assert_reads_well, restart_a_session
+from labs import CONTOSO, Labs, established, until
 
-from lab.model import SessionsCheck
+from lab.model import LabModel, SessionsCheck
 from lab.topology import load
 
 pytestmark = pytest.mark.root
@@ -44,9 +49,23 @@ def test_a_topology_of_the_gallery_deploys_and_its_checks_hold(labs: Labs, path:
     done = labs.json("deploy", "-t", str(path), *wait)
     assert (done["created"], done["pending"]) == (True, [])
     model = load(path)
-    report = labs.json("check", model.name)
+    if not TSHARK:
+        report = labs.json("check", model.name)
+    else:
+        with capturing(labs, model.name, "all", "--verdict") as capture:
+            restarted = restart_a_session(labs, model)
+            report = labs.json("check", model.name)
+            wait_for(labs, model, restarted)
+        assert_reads_well(model, capture.path, restarted)
     assert len(report["checks"]) == len(model.checks) > 0
     assert [one for one in report["checks"] if not one["ok"]] == []
+
+
+def wait_for(labs: Labs, model: LabModel, restarted: Restarted) -> None:
+    """Checks need not have waited for the session that began anew."""
+    local, neighbor = str(restarted.session.local), str(restarted.session.neighbor)
+    wanted = {"namespace": restarted.end.namespace, "neighbor": neighbor}
+    until(lambda: established(labs.json("inspect", model.name), **wanted), f"{local} to {neighbor}", 60.0)
 
 
 def test_the_gallery_is_there() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes.util
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from lab.model import LabModel
 from lab.topology import load
 from lab.vantage import destinations, vantage
 
+needs_libpcap = pytest.mark.skipif(
+    ctypes.util.find_library("pcap") is None, reason="libpcap is not installed (apt install libpcap0.8)"
+)
 CONTOSO = Path(__file__).parents[2] / "lab" / "topologies" / "contoso.edge.yml"
 
 MAC = bytes.fromhex("020000000002 020000000001")
@@ -116,6 +120,7 @@ def test_addresses_belong_to_the_peering_that_leads_to_them(model: LabModel) -> 
     assert known.peering(ip_address("10.1.0.10")) is None
 
 
+@needs_libpcap
 @pytest.mark.parametrize("vids", [(), (100,), (3, 100)])
 @pytest.mark.parametrize("tpid", [0x8100, 0x88A8])
 def test_a_filter_looks_behind_the_tags(vids: tuple[int, ...], tpid: int) -> None:
@@ -126,11 +131,13 @@ def test_a_filter_looks_behind_the_tags(vids: tuple[int, ...], tpid: int) -> Non
     assert (untagged(bgp), vids_of(bgp)) == (BGP, vids)
 
 
+@needs_libpcap
 def test_a_filter_knows_the_length_on_the_wire() -> None:
     longer = compile_filter("greater 1000")
     assert [longer(BGP, length) for length in (54, 1400)] == [False, True]
 
 
+@needs_libpcap
 @pytest.mark.parametrize(
     ("expression", "words"),
     [("udp prt 1", "syntax error"), ("vlan 3 and tcp", "--tags 3/100"), ("port nosuchservice", "port")],
@@ -155,6 +162,7 @@ def test_tags_are_written_as_everywhere() -> None:
             parse_tags_word(word)
 
 
+@needs_libpcap
 @pytest.mark.parametrize("frame", [b"", MAC, MAC + b"\x81", under(ARP, 3)[:15], MAC + b"\x81\x00" * 20])
 def test_a_frame_cut_anywhere_is_read_no_further(frame: bytes) -> None:
     keeps = compile_filter("tcp")

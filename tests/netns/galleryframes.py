@@ -1,0 +1,94 @@
+"""What must stand in a capture of a whole lab: nothing malformed, tags, DSCP and BGP as they were ordered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from captures import WRONG, tshark
+from labs import Labs
+
+from edge.bgp.policy import protocol_name
+from edge.model import Session
+from lab.client import Client
+from lab.model import LabModel, PeeringEnd
+from lab.state import RunDirectory
+
+OPEN, UPDATE = "1", "2"
+CS6 = "48"
+MICROSOFT = "12076"
+
+
+@dataclass(frozen=True)
+class Restarted:
+    """A session that began anew while frames were captured: the MSEE's end of it."""
+
+    end: PeeringEnd
+    session: Session
+
+
+def restart_a_session(labs: Labs, model: LabModel) -> Restarted:
+    """Have an MSEE begin a session with the customer anew: a Microsoft peering's where there is one.
+
+    That of the secondary connection, for lessons break the primary.
+    """
+    ends = [end for end in model.peering_ends if (end.side, end.connection) == ("microsoft", "secondary")]
+    end = min(ends, key=lambda one: one.peering != "microsoft")
+    session = next(
+        session
+        for router in model.routers
+        for vrf in router.vrfs
+        for session in vrf.sessions
+        if (vrf.namespace, session.interface, session.family) == (end.namespace, end.device, 4)
+    )
+    with Client(RunDirectory(labs.directory / model.name)) as client:
+        client.bird(end.namespace).restart(protocol_name(session))
+    return Restarted(end, session)
+
+
+def assert_reads_well(model: LabModel, path: Path, restarted: Restarted) -> None:
+    """tshark finds nothing wrong, and reads the new session with tags, DSCP, MD5 and communities."""
+    wrong = tshark(path, "frame.number", "frame.interface_name", "frame.protocols", "_ws.expert", only=WRONG)
+    assert not wrong, wrong
+    end, session = restarted.end, restarted.session
+    between = f"ip.addr == {session.local} && ip.addr == {session.neighbor} && tcp.port == 179"
+    place = ("frame.interface_name", "ieee8021ad.id", "vlan.id", "ip.src", "ip.dsfield.dscp")
+    attribute = "bgp.update.path_attribute"
+    bgp = (
+        "bgp.type",
+        f"{attribute}.community_as",
+        "tcp.options.md5.digest",
+        f"{attribute}.as_path_segment.as4",
+    )
+    rows = tshark(path, *place, *bgp, only=between)
+    # The way of a peering has more places than one; at each its frames bear the tags that were ordered.
+    vids = ",".join(str(tag.vid) for tag in end.tags)
+    wires = [row for row in rows if ",".join(filter(None, row[1:3])) == vids]
+    assert {row[0] for row in wires} & wires_of(model, end), f"no BGP under {vids}"
+    strays = [row for row in rows if row[0] in wires_of(model, end) and row not in wires]
+    assert not strays, f"BGP under other tags than {vids}: {strays}"
+    opened = {row[3] for row in wires if OPEN in row[5].split(",")}
+    assert opened == {str(session.local), str(session.neighbor)}, f"OPEN from {opened} only"
+    told = [row for row in wires if row[3] == str(session.local) and UPDATE in row[5].split(",")]
+    assert any(MICROSOFT in row[8].split(",") for row in told), "no UPDATE with Microsoft's AS number"
+    signed = {bool(row[7]) for row in wires}
+    assert signed == {session.password is not None}, f"MD5 option: {signed}"
+    # The service knows no CS6 on a Microsoft peering: what marks there, marks it 0.
+    marked = {row[4] for row in wires if row[3] == str(session.local)}
+    assert marked == {CS6 if end.peering == "private" else "0"}, f"DSCP {marked}"
+    if end.peering == "microsoft":
+        assert any(MICROSOFT in row[6].split(",") for row in told), "no community of Microsoft in an UPDATE"
+
+
+def wires_of(model: LabModel, end: PeeringEnd) -> set[str]:
+    """The places at which a capture of all links sees an MSEE's port."""
+    ports = {
+        f"{router.namespace}:{router.wire(sub.port)}"
+        for router in model.routers
+        for vrf in router.vrfs
+        for sub in vrf.subinterfaces
+        if (vrf.namespace, sub.name) == (end.namespace, end.device)
+    }
+    found = {str(at) for link in model.links for at in (link.a, link.b) if ports & {str(link.a), str(link.b)}}
+    assert found
+    return found
