@@ -354,11 +354,15 @@ class LabelSwitch:
 
 @dataclass(frozen=True, slots=True)
 class SourceNat:
-    """Sources inside `inside` that leave by `interface` take an address of `pool` (facts 5)."""
+    """Sources inside `inside` that leave by `interface` take an address of `pool` (facts 5).
+
+    ports: the first and the last port that TCP and UDP may take; None leaves the choice to the kernel.
+    """
 
     interface: str
     inside: tuple[IPv4Network, ...]
     pool: IPv4Network | IPv4Address
+    ports: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

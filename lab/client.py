@@ -63,6 +63,11 @@ class Client:
         """Hang up. The lab goes on, unless this was its first deploy and that is not finished."""
         self._channel.close()
 
+    def hang_up(self) -> None:
+        """End what another thread waits for on this connection; close it afterwards."""
+        with contextlib.suppress(OSError):
+            self._channel.sock.shutdown(socket.SHUT_RDWR)
+
     @property
     def supervisor_pid(self) -> int:
         """Process id of the supervisor as this process sees it (SO_PEERCRED)."""

@@ -28,11 +28,7 @@ def run(
     Returns its exit status as a shell would (128 + signal when it was killed, 127 when there is no such
     program). The terminal stays the caller's. Raises EdgeError when the sandbox cannot be entered.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    child = os.fork()
-    if child == 0:
-        _child(supervisor_pid, namespace, command, mounts)
+    child = begin(supervisor_pid, namespace, command, mounts)
     previous = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
     try:
         _, status = os.waitpid(child, 0)
@@ -41,6 +37,28 @@ def run(
             signal.signal(number, handler)
     code = os.waitstatus_to_exitcode(status)
     return 128 - code if code < 0 else code
+
+
+def begin(
+    supervisor_pid: int,
+    namespace: str | None,
+    command: Sequence[str],
+    mounts: Sequence[Mount] = (),
+    streams: tuple[int, int, int] = (0, 1, 2),
+) -> int:
+    """Start `command` as `run` does: the pid of a child of ours that ends with it, and it with the child.
+
+    streams: descriptors for its standard input, output and errors. What cannot be entered is told there.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        for number, descriptor in enumerate(streams):
+            if number != descriptor:
+                os.dup2(descriptor, number)
+        _child(supervisor_pid, namespace, command, mounts)
+    return child
 
 
 def _child(

@@ -1,4 +1,4 @@
-"""Recording frames while a block of a program runs: lab.recording in a thread, and what it wrote read back."""
+"""Frames recorded while a block of a program runs: lab.recording in a thread, and what it wrote read back."""
 
 from __future__ import annotations
 

@@ -84,12 +84,16 @@ def source_nat(rules: tuple[SourceNat, ...]) -> str:
     """
     if not rules:
         return ""
-    lines = [
-        f"oifname {quoted(rule.interface)} ip saddr {_set(rule.inside)}"
-        f" snat ip to {_pool(rule.pool)} persistent"
-        for rule in rules
-        if rule.inside
-    ]
+    lines = []
+    for rule in rules:
+        if not rule.inside:
+            continue
+        match = f"oifname {quoted(rule.interface)} ip saddr {_set(rule.inside)}"
+        if rule.ports is not None:
+            # Only what has ports can be given one of them; the rest is left to the rule below.
+            to = f"{_pool(rule.pool)}:{rule.ports[0]}-{rule.ports[1]}"
+            lines.append(f"{match} meta l4proto {{ tcp, udp }} snat ip to {to} persistent")
+        lines.append(f"{match} snat ip to {_pool(rule.pool)} persistent")
     return chain("source_nat", ["type nat hook postrouting priority srcnat; policy accept;", *lines])
 
 
@@ -130,12 +134,16 @@ def _allowed(
 
 def xtables_nat(rules: tuple[SourceNat, ...], more: Sequence[str] = ()) -> str:
     """Table `nat` for iptables-restore, the meaning of `source_nat`; `more` are further lines of it."""
-    lines = [
-        f"-4 -A POSTROUTING -o {plain(rule.interface)} -s {_list(rule.inside)}"
-        f" -j SNAT --to-source {_pool(rule.pool)} --persistent"
-        for rule in rules
-        if rule.inside
-    ]
+    lines = []
+    for rule in rules:
+        if not rule.inside:
+            continue
+        match = f"-o {plain(rule.interface)} -s {_list(rule.inside)}"
+        if rule.ports is not None:
+            to = f"{_pool(rule.pool)}:{rule.ports[0]}-{rule.ports[1]}"
+            for protocol in ("tcp", "udp"):
+                lines.append(f"-4 -A POSTROUTING {match} -p {protocol} -j SNAT --to-source {to} --persistent")
+        lines.append(f"-4 -A POSTROUTING {match} -j SNAT --to-source {_pool(rule.pool)} --persistent")
     return "\n".join(("*nat", *lines, *more, "COMMIT", ""))
 
 

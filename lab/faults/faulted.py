@@ -15,7 +15,7 @@ from lab.faults.model import Active, Fault, Kind
 from lab.faults.units import fields_of
 from lab.model import LabModel
 
-NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,30}[A-Za-z0-9])?")
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,46}[A-Za-z0-9])?")
 
 
 def faulted(model: LabModel) -> LabModel:
@@ -67,7 +67,7 @@ def read(model: LabModel, words: Mapping[str, Any], taken: Collection[str] = ())
     problems: list[str] = []
     name = str(words.get("name") or "")
     if name and not NAME.fullmatch(name):
-        problems.append(f"{name!r} cannot name a fault: letters, digits, dots and dashes, at most 32")
+        problems.append(f"{name!r} cannot name a fault: letters, digits, dots and dashes, at most 48")
     if name in taken:
         problems.append(f"a fault {name} is active; give another name, or: edgelab heal {name}")
     kind = KINDS.get(str(words.get("kind")))
@@ -122,7 +122,7 @@ def options_of(kind: Kind, given: Mapping[str, Any]) -> tuple[Any, list[str]]:
 
 def _name(kind: str, target: str, taken: Collection[str]) -> str:
     """A name that says what it is: kind and target, with a number where that is taken."""
-    stem = re.sub(r"[^A-Za-z0-9]+", "-", f"{kind}-{target}").strip("-")[:28].rstrip("-")
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", f"{kind}-{target}").strip("-")[:44].rstrip("-")
     number = 2
     name = stem
     while name in taken:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.faults import targets, wires
+from lab.faults import routers, sites, targets, wires
 from lab.faults.model import Kind
 from lab.faults.units import Options
 
@@ -130,6 +130,87 @@ _TABLE = (
         "ce1",
         act="terminate",
         daemons=targets.daemons_of,
+    ),
+    Kind(
+        "wrong-tag",
+        "One side of a peering tags its frames otherwise: no ARP, no adjacency.",
+        targets.PEERING,
+        routers.WrongTag,
+        "it has its own tags again",
+        "facts 1.1",
+        "ams/private/primary --c-tag 101",
+        harm=routers.wrong_tag,
+    ),
+    Kind(
+        "wrong-key",
+        "One side of a peering signs BGP with another MD5 key.",
+        targets.PEERING,
+        routers.WrongKey,
+        "it has its own key again",
+        "facts 3.1, RFC 2385",
+        "ams/private/primary --key wr0ng",
+        harm=routers.wrong_key,
+    ),
+    Kind(
+        "prefix-flood",
+        "The customer's side announces more prefixes than the MSEE takes, which drops the session.",
+        targets.PEERING,
+        routers.Flood,
+        "the prefixes are withdrawn",
+        "facts 2.2, 3.3",
+        "ams/private/primary --count 10001",
+        harm=routers.flood,
+    ),
+    Kind(
+        "maintenance",
+        "Microsoft works on an MSEE: eight prepends both ways, then no packet is forwarded; BGP stays up.",
+        targets.CONNECTION,
+        routers.Maintenance,
+        "it forwards again, with paths as long as before",
+        "facts 4",
+        "ams/primary --drain 30s",
+        harm=routers.maintenance,
+        phases=routers.maintaining,
+    ),
+    Kind(
+        "throttle",
+        "The provider polices a circuit to less than was ordered.",
+        targets.CIRCUIT,
+        sites.Throttle,
+        "it has its bandwidth again",
+        "facts 1.2, 2",
+        "ams --rate 10M",
+        harm=sites.throttle,
+    ),
+    Kind(
+        "nat-exhausted",
+        "A router has hardly a port left to translate to: further flows get no answer.",
+        targets.NAT,
+        routers.NatExhausted,
+        "it has all ports again",
+        "facts 5",
+        "ce1 --ports 4",
+        harm=routers.nat_exhausted,
+    ),
+    Kind(
+        "node-down",
+        "A node has no power: all its ports are shut. Its programs go on, alone.",
+        targets.NODE,
+        Options,
+        "its ports are opened again",
+        "facts 4",
+        "ce1",
+        harm=sites.node_down,
+    ),
+    Kind(
+        "site-down",
+        "A site has no power: routers, LAN, hosts and Internet edge.",
+        targets.SITE,
+        Options,
+        "all its ports are opened again",
+        "facts 4",
+        "hq",
+        harm=sites.site_down,
     ),
 )
 

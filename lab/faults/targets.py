@@ -138,8 +138,26 @@ def node_named(model: LabModel, target: str) -> Node:
     return node
 
 
+def translating(model: LabModel) -> tuple[str, ...]:
+    """Routers that translate source addresses."""
+    return tuple(router.name for router in model.routers if any(vrf.nat for vrf in router.vrfs))
+
+
+def site_names(model: LabModel) -> tuple[str, ...]:
+    """The customer's sites."""
+    return tuple(model.document.get("sites", {}))
+
+
+def circuit_names(model: LabModel) -> tuple[str, ...]:
+    """The circuits."""
+    return tuple(circuit.name for circuit in model.circuits)
+
+
 LINK = Sort("link", "a link as `inspect` names it, CIRCUIT/CONNECTION, or a circuit (both)", link_names)
 PEERING = Sort("peering", "CIRCUIT/PEERING/CONNECTION, or CIRCUIT/PEERING for both", peering_names)
 CONNECTION = Sort("connection", "CIRCUIT/CONNECTION", connection_names)
 DAEMON = Sort("router", "a router, or one of its routing domains", daemon_names)
 NODE = Sort("node", "a node", nodes_named)
+NAT = Sort("router", "a router that translates addresses", translating)
+SITE = Sort("site", "a site of the topology", site_names)
+CIRCUIT = Sort("circuit", "a circuit", circuit_names)

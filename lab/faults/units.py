@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from ipaddress import ip_network
 from typing import Any
 
 from edge.document.suggest import hint_for
@@ -97,6 +98,13 @@ def _show_rate(value: int) -> str:
     return str(value)
 
 
+def _prefix(value: Any) -> str:
+    try:
+        return str(ip_network(str(value) if "/" in str(value) else ""))
+    except ValueError:
+        raise ValueError(f"{value} is no prefix; write one such as 10.192.0.0/10") from None
+
+
 def whole(name: str, example: str, low: int, high: int) -> Unit:
     """Whole numbers from low to high."""
 
@@ -134,6 +142,10 @@ NODE = Unit("NODE", "ce1", _word)
 KEY = Unit("KEY", "wr0ngkey", _word)
 SEED = whole("NUMBER", "7", 0, 2**63 - 1)
 VLAN = whole("VLAN", "101", 1, 4094)
+COUNT = whole("NUMBER", "100", 1, 20_000)
+PREPENDS = whole("NUMBER", "8", 0, 16)
+PREFIX = Unit("PREFIX", "10.192.0.0/10", _prefix, pattern=r"^[0-9a-fA-F.:]+/[0-9]+$")
+SIDE = one_of("customer", "microsoft")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from edge.console import BAD, GOOD, Cell, table
 from edge.qos.names import dscp_name
 from lab.traffic.callresult import CallResult, StreamResult, worst
+from lab.traffic.iperf import LoadResult
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -109,3 +110,37 @@ def target_lines(result: CallResult) -> Iterator[str]:
             number = f" in {len(missing)} of {len(streams)} streams" if len(streams) > 1 else ""
             direction = "" if way == "out" else f" from {result.target}"
             yield f"{medium}{direction} misses Microsoft's targets{number}: {'; '.join(missing[0].missed)}"
+
+
+def load_table(result: LoadResult) -> Group:
+    """A row a second and a closing line."""
+    from rich.console import Group
+    from rich.text import Text
+
+    udp = result.wanted.protocol == "udp"
+    rows: list[Sequence[Cell]] = [
+        (
+            f"{item.begin_s:.0f} s",
+            f"{item.received_bps / 1e6:.1f} Mbit/s",
+            _bad(item.lost if udp else item.retransmits),
+        )
+        for item in result.each
+    ]
+    return Group(table(("from", "arrived", "lost" if udp else "sent again"), rows), Text(load_words(result)))
+
+
+def _bad(count: int | None) -> Cell:
+    return (str(count), BAD) if count else "0"
+
+
+def load_words(result: LoadResult) -> str:
+    """The whole load in a line. Pure."""
+    wanted = result.wanted
+    ends = (wanted.target, wanted.source) if wanted.reverse else (wanted.source, wanted.target)
+    words = (
+        f"{ends[0]} -> {ends[1]}, {wanted.protocol.upper()}: {result.received_bps / 1e6:.1f} Mbit/s arrived, "
+        f"{result.sent_bps / 1e6:.1f} sent, in {result.seconds:.1f} s"
+    )
+    if result.loss_percent is not None:
+        return f"{words}; {result.lost} of {result.packets} packets lost ({result.loss_percent:.3g} %)"
+    return f"{words}; {result.retransmits} segments sent again"

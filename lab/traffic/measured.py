@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edge.fastpath.streamplan import Packets
+from edge.fastpath.streams import Packets
 from lab.traffic.emodel import G711, Codec
 from lab.traffic.quality import Arrival, Quality, Target, misses, quality
 

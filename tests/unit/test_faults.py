@@ -254,6 +254,93 @@ def test_faults_of_links_fit_every_lab_of_the_gallery() -> None:
             assert plan(model, with_fault(model, "link-down", target)), (path.name, target)
 
 
+def test_maintenance_makes_the_paths_longer_as_the_services_own_does(contoso: LabModel) -> None:
+    ordered = order(contoso, c.BeginMaintenance("ams", "primary")).model
+    draining = faulted(with_fault(contoso, "maintenance", "ams/primary"))
+    assert draining.routers == ordered.routers
+    assert draining.halted == ()
+    working = faulted(with_fault(contoso, "maintenance", "ams/primary", 1))
+    assert working.routers == ordered.routers
+    spaces = ("msee1-amsterdam.ams.private", "msee1-amsterdam.ams.microsoft")
+    assert sorted(working.halted) == sorted(spaces)
+    changed = steps(contoso, with_fault(contoso, "maintenance", "ams/primary", 1))
+    assert {step for step in changed if "settings" in step} == {
+        f"change 2 settings of {one}" for one in spaces
+    }
+    unannounced = with_fault(contoso, "maintenance", "ams/primary", 1, prepends="0")
+    assert faulted(unannounced).routers == contoso.routers
+
+
+def test_a_throttle_is_what_a_provider_does_who_lets_less_through(contoso: LabModel) -> None:
+    ordered = order(contoso, c.SetThrottle("ams", 50)).model
+    assert faulted(with_fault(contoso, "throttle", "ams", rate="50M")).fabrics == ordered.fabrics
+    assert "no circuit amz to throttle; did you mean ams?" in refused(contoso, "throttle", "amz")
+
+
+def test_a_wrong_tag_is_the_next_free_one_and_never_another_peerings(contoso: LabModel) -> None:
+    def tags(model: LabModel) -> list[str]:
+        router = next(one for one in faulted(model).routers if one.name == "ce1")
+        return ["/".join(str(tag.vid) for tag in sub.tags) for sub in router.vrfs[0].subinterfaces]
+
+    assert tags(contoso) == ["3/100", "3/200"]
+    assert tags(with_fault(contoso, "wrong-tag", "ams/private/primary")) == ["3/101", "3/200"]
+    assert tags(with_fault(contoso, "wrong-tag", "ams/private/primary", s_tag="9")) == ["9/100", "3/200"]
+    assert "ams.microsoft" in refused(
+        contoso, "wrong-tag", "ams/private/primary", c_tag="200", side="microsoft"
+    )
+    assert "uses already" in refused(contoso, "wrong-tag", "ams/private/primary", c_tag="100")
+    at_msee = with_fault(contoso, "wrong-tag", "ams/private", side="microsoft")
+    assert tags(at_msee) == tags(contoso)
+    assert steps(contoso, at_msee)
+
+
+def test_a_wrong_key_is_that_of_one_side_alone(contoso: LabModel) -> None:
+    changed = steps(contoso, with_fault(contoso, "wrong-key", "ams/private/primary"))
+    assert changed == ["change BIRD in ce1"]
+    changed = steps(contoso, with_fault(contoso, "wrong-key", "ams/private/primary", side="microsoft"))
+    assert changed == ["change BIRD in msee1-amsterdam.ams.private"]
+    assert "has already" in refused(contoso, "wrong-key", "ams/private", key="s3cret")
+    own = load(TOPOLOGIES / "own-router.edge.yml")
+    assert "ce1 is your own router" in refused(own, "wrong-key", "ams/private/primary")
+
+
+def test_a_flood_is_one_more_than_the_msee_takes_on_one_peering_alone(contoso: LabModel) -> None:
+    harmed = faulted(with_fault(contoso, "prefix-flood", "ams/private/primary"))
+    router = next(one for one in harmed.routers if one.name == "ce1")
+    known = next(one for one in contoso.routers if one.name == "ce1")
+    added = {one.network for one in router.vrfs[0].originates} - {
+        one.network for one in known.vrfs[0].originates
+    }
+    assert len(added) == 10_001
+    told = {one.name: set(one.exports.networks or ()) & added for one in router.vrfs[0].sessions}
+    assert {name for name, networks in told.items() if networks} == {"ams_private_primary"}
+    assert "holds 30 prefixes, not 201" in refused(contoso, "prefix-flood", "ams/microsoft/primary")
+    v6 = faulted(with_fault(contoso, "prefix-flood", "ams/private/primary", family="6"))
+    assert sum(len(one.vrfs[0].originates) for one in v6.routers if one.name == "ce1") == 101 + len(
+        known.vrfs[0].originates
+    )
+
+
+def test_a_translation_without_ports_is_one_rule_more_for_what_has_ports(contoso: LabModel) -> None:
+    harmed = faulted(with_fault(contoso, "nat-exhausted", "ce1", ports="2"))
+    rules = [rule for one in harmed.routers if one.name == "ce1" for rule in one.vrfs[0].nat]
+    assert [rule.ports for rule in rules] == [(50_000, 50_001)]
+    assert "translates no addresses" in refused(contoso, "nat-exhausted", "pc1")
+
+
+def test_a_site_or_a_node_without_power_has_no_port_left(contoso: LabModel) -> None:
+    lost = set(faulted(with_fault(contoso, "site-down", "hq")).down)
+    assert {at.namespace for at in lost} == {"ce1", "ce2", "pc1", "hq-lan", "hq-inet"}
+    node = faulted(with_fault(contoso, "node-down", "msee1-amsterdam")).down
+    assert {str(at) for at in node} == {
+        "msee1-amsterdam:equinix",
+        "msee1-amsterdam.ams.microsoft:core",
+        "msee1-amsterdam.ams.private:hub",
+    }
+    own = load(TOPOLOGIES / "own-router.edge.yml")
+    assert Endpoint("ce1", "ams1") in faulted(with_fault(own, "site-down", "hq")).down
+
+
 def test_options_are_frozen_data_made_of_units() -> None:
     for kind in KINDS.values():
         assert dataclasses.is_dataclass(kind.options)

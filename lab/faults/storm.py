@@ -1,0 +1,132 @@
+"""Faults by chance: from a seed, what goes wrong in a lab, when, and for how long. Pure.
+
+The same seed, lab and time give the same storm, so what it breaks can be broken again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from edge.errors import UsageError
+from lab.faults.faulted import misfit, read
+from lab.faults.kinds import KINDS
+from lab.faults.model import Active, Fault, Kind
+from lab.faults.targets import links_of, nodes_at
+from lab.faults.units import DURATION, KEY, NODE, PART, RATE, SEED, VLAN, Unit, fields_of
+from lab.model import LabModel
+
+TRIES = 20
+"""How often a fault that does not fit is drawn again before the storm goes on without it."""
+
+LASTS_S = (0.5, 8.0)
+PAUSE_S = (0.5, 4.0)
+"""Shortest and longest: of a fault, and from the beginning of one to that of the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One fault of a storm. at_s: when it begins; lasts_s: when it is healed after that, 0 for what heals by
+    itself.
+    """
+
+    at_s: float
+    lasts_s: float
+    fault: Fault
+
+    @property
+    def ends_s(self) -> float:
+        """When nothing of it is left."""
+        return self.at_s + self.lasts_s
+
+
+def storm(model: LabModel, seed: int, seconds: float, most: int = 2) -> tuple[Strike, ...]:
+    """Faults for a time, in the order of their beginnings; all are healed by its end.
+
+    model: the lab without faults. most: how many are active at once. Raises UsageError for a time or a
+    number that makes no storm.
+    """
+    if seconds < LASTS_S[0] or most < 1:
+        raise UsageError(f"a storm lasts {LASTS_S[0]:g}s at least and has one fault at once at least")
+    chance = Random(seed)  # noqa: S311 - it is to be foreseen
+    strikes: list[Strike] = []
+    now = 0.0
+    while (left := seconds - now) >= LASTS_S[0]:
+        busy = [one for one in strikes if one.ends_s > now]
+        if len(busy) < most:
+            struck = _strike(model, chance, now, min(left, LASTS_S[1]), busy, len(strikes))
+            if struck is not None:
+                strikes.append(struck)
+        now = round(now + chance.uniform(*PAUSE_S), 3)
+    return tuple(strikes)
+
+
+def timeline(strikes: Sequence[Strike]) -> list[tuple[float, bool, Strike]]:
+    """(seconds, whether it begins, strike) of all beginnings and healings, in the order of their times."""
+    moments = [(one.at_s, True, one) for one in strikes]
+    moments += [(one.ends_s, False, one) for one in strikes if one.lasts_s]
+    return sorted(moments, key=lambda moment: moment[:2])
+
+
+def _strike(
+    model: LabModel, chance: Random, now: float, longest_s: float, busy: list[Strike], number: int
+) -> Strike | None:
+    harmed = dataclasses.replace(model, faults=tuple(Active(one.fault, one.at_s) for one in busy))
+    for _ in range(TRIES):
+        kind = chance.choice(tuple(KINDS.values()))
+        targets = kind.sort.known(model)
+        if not targets:
+            continue
+        target = chance.choice(targets)
+        words = _options(model, kind, target, chance)
+        lasts_s = round(chance.uniform(LASTS_S[0], longest_s), 3) if kind.lasting else 0.0
+        try:
+            named = {"kind": kind.name, "target": target, "options": words, "name": f"storm-{number + 1}"}
+            fault = read(model, named)
+        except UsageError:
+            continue
+        # What two faults make of one thing together nobody could foresee from their rows.
+        if target not in {one.fault.target for one in busy} and not misfit(harmed, fault):
+            return Strike(now, lasts_s, fault)
+    return None
+
+
+def _options(model: LabModel, kind: Kind, target: str, chance: Random) -> dict[str, str]:
+    """Every option that is needed, and each of the others or not."""
+    found: dict[str, str] = {}
+    for name, (field, option) in fields_of(kind.options).items():
+        needed = field.default is dataclasses.MISSING
+        if not needed and chance.random() < 0.5:
+            continue
+        if option.unit is NODE:
+            found[name] = chance.choice(_ends(model, target))
+        else:
+            found[name] = _value(option.unit, chance)
+    return found
+
+
+def _ends(model: LabModel, target: str) -> tuple[str, ...]:
+    try:
+        return nodes_at(model, links_of(model, target)[0])
+    except UsageError:
+        return tuple(node.name for node in model.nodes)
+
+
+_VALUES: Mapping[str, Callable[[Random], str]] = {
+    DURATION.name: lambda chance: f"{chance.randint(1, 2000)}ms",
+    PART.name: lambda chance: f"{chance.randint(1, 60)}%",
+    RATE.name: lambda chance: f"{chance.randint(1, 200)}M",
+    SEED.name: lambda chance: str(chance.getrandbits(31)),
+    VLAN.name: lambda chance: str(chance.randint(2, 4000)),
+    KEY.name: lambda chance: f"key{chance.getrandbits(24):06x}",
+}
+"""By unit: a value that harms and that a lab outlives."""
+
+
+def _value(unit: Unit, chance: Random) -> str:
+    if unit.choices:
+        return chance.choice(unit.choices)
+    draw = _VALUES.get(unit.name)
+    return draw(chance) if draw is not None else unit.example

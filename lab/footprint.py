@@ -1,0 +1,77 @@
+"""What a running lab has of the machine: processes, open descriptors, memory. Read from /proc."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.errors import EdgeError
+
+GROWTH_KIB = 16 * 1024
+GROWTH_PART = 0.25
+"""Memory that a lab may have more of than before, the greater of both: daemons keep what they used once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """processes: name -> how many; descriptors: of all of them together; memory_kib: theirs, shared pages
+    counted once (PSS).
+    """
+
+    processes: Mapping[str, int]
+    descriptors: int
+    memory_kib: int
+
+    def more_than(self, before: Footprint) -> list[str]:
+        """What there is now and was not, in words. Pure.
+
+        A descriptor more is one too many; memory may grow by GROWTH_PART or GROWTH_KIB.
+        """
+        words = [
+            f"{count - before.processes.get(name, 0)} more {name}"
+            for name, count in sorted(self.processes.items())
+            if count > before.processes.get(name, 0)
+        ]
+        words += [
+            f"{count - self.processes.get(name, 0)} fewer {name}"
+            for name, count in sorted(before.processes.items())
+            if count > self.processes.get(name, 0)
+        ]
+        if self.descriptors > before.descriptors:
+            words.append(f"{self.descriptors - before.descriptors} more descriptors")
+        allowed = max(GROWTH_KIB, before.memory_kib * GROWTH_PART)
+        if self.memory_kib - before.memory_kib > allowed:
+            words.append(f"{self.memory_kib - before.memory_kib} KiB more memory")
+        return words
+
+
+def footprint(supervisor: int) -> Footprint:
+    """Of the lab whose process 1 has this id here. Raises EdgeError when the lab has ended."""
+    try:
+        inside = (Path("/proc") / str(supervisor) / "ns/pid").readlink()
+    except OSError as error:
+        raise EdgeError(f"the lab of process {supervisor} cannot be looked at: {error.strerror}") from error
+    names: Counter[str] = Counter()
+    descriptors = memory_kib = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        # Processes end while we look at them.
+        with contextlib.suppress(OSError):
+            if (process / "ns/pid").readlink() != inside:
+                continue
+            name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
+            open_now = sum(1 for _ in (process / "fd").iterdir())
+            memory = _pss_kib(process)
+            names[name] += 1
+            descriptors += open_now
+            memory_kib += memory
+    return Footprint(dict(names), descriptors, memory_kib)
+
+
+def _pss_kib(process: Path) -> int:
+    for line in (process / "smaps_rollup").read_text(encoding="ascii").splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    return 0

@@ -1,0 +1,145 @@
+"""Storms of faults come from their seed; and what happens in a lab is explained by faults, or it is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.errors import UsageError
+from lab.faults.explained import GRACE_S, touched, unexplained
+from lab.faults.faulted import faulted
+from lab.faults.kinds import KINDS
+from lab.faults.model import Active
+from lab.faults.storm import Strike, storm
+from lab.model import LabModel
+from lab.topology import load
+
+CONTOSO = Path(__file__).parents[2] / "lab" / "topologies" / "contoso.edge.yml"
+HOUR_S = 3600.0
+
+
+@pytest.fixture(scope="module")
+def contoso() -> LabModel:
+    return load(CONTOSO)
+
+
+@pytest.fixture(scope="module")
+def hour(contoso: LabModel) -> tuple[Strike, ...]:
+    return storm(contoso, 7, HOUR_S)
+
+
+def test_a_seed_gives_one_storm_and_another_seed_another(contoso: LabModel, hour: tuple[Strike, ...]) -> None:
+    assert storm(contoso, 7, HOUR_S) == hour
+    assert storm(contoso, 8, HOUR_S) != hour
+
+
+def test_in_an_hour_every_kind_strikes(hour: tuple[Strike, ...]) -> None:
+    assert {one.fault.kind for one in hour} == set(KINDS)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_no_more_faults_are_active_than_asked_for_and_all_are_over_in_time(
+    contoso: LabModel, most: int
+) -> None:
+    strikes = storm(contoso, 11, 300.0, most)
+    assert len(strikes) > 20
+    for one in strikes:
+        together = [other for other in strikes if other.at_s <= one.at_s < other.ends_s]
+        assert len(together) <= most
+        assert len({other.fault.target for other in together}) == len(together)
+    assert max(one.ends_s for one in strikes) <= 300.0
+    assert [one.at_s for one in strikes] == sorted(one.at_s for one in strikes)
+
+
+def test_every_fault_harms_the_lab_on_top_of_those_that_are_active(
+    contoso: LabModel, hour: tuple[Strike, ...]
+) -> None:
+    for one in hour:
+        busy = [other for other in hour if other.at_s <= one.at_s < other.ends_s]
+        model = replace(contoso, faults=tuple(Active(other.fault, other.at_s) for other in busy))
+        harmed = faulted(model)
+        assert harmed.faults == ()
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.1, 2), (10, 0)])
+def test_what_makes_no_storm_is_refused(contoso: LabModel, seconds: float, most: int) -> None:
+    with pytest.raises(UsageError, match="a storm lasts"):
+        storm(contoso, 1, seconds, most)
+
+
+def fault(at: float, state: str, kind: str = "silent", target: str = "ams/primary") -> dict[str, Any]:
+    return {"time": at, "kind": "fault", "name": "one", "state": state, "fault": kind, "target": target}
+
+
+def falls(at: float, namespace: str, protocol: str) -> dict[str, Any]:
+    fields = {"event": "state", "state": "stop", "namespace": namespace, "protocol": protocol}
+    return {"time": at, "kind": "session", **fields}
+
+
+DEPLOYED = {"time": 1.0, "kind": "lab", "state": "deployed"}
+CE1_MSEE1 = falls(100.5, "ce1", "microsoft_ams_private_primary")
+MSEE1_CE1 = falls(100.5, "msee1-amsterdam.ams.private", "customer_customer")
+MSEE1_GW0 = falls(100.5, "msee1-amsterdam.ams.private", "gateway_hub_gw0")
+CE2_MSEE2 = falls(100.5, "ce2", "microsoft_ams_private_secondary")
+CE2_CE1 = falls(100.5, "ce2", "mesh_mesh_ce1")
+ALL = [CE1_MSEE1, MSEE1_CE1, MSEE1_GW0, CE2_MSEE2, CE2_CE1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "explained"),
+    [
+        ("silent", "ams/primary", [CE1_MSEE1, MSEE1_CE1]),
+        ("silent", "ams-primary", [CE1_MSEE1, MSEE1_CE1]),
+        ("silent", "ams", [CE1_MSEE1, MSEE1_CE1, CE2_MSEE2]),
+        ("link-down", "ams/secondary", [CE2_MSEE2]),
+        ("crash", "ce1", [CE1_MSEE1, MSEE1_CE1, CE2_CE1]),
+        ("hang", "hub-gw0", [MSEE1_GW0]),
+    ],
+)
+def test_a_fault_explains_what_it_touches_and_no_more(
+    contoso: LabModel, kind: str, target: str, explained: list[dict[str, Any]]
+) -> None:
+    found = unexplained(contoso, [DEPLOYED, fault(100.0, "begins", kind, target), *ALL])
+    assert [event for event in ALL if event not in found] == explained
+
+
+def test_a_fault_explains_from_its_beginning_until_some_time_after_its_end(contoso: LabModel) -> None:
+    told = [DEPLOYED, fault(100.0, "begins"), fault(110.0, "ends")]
+    times = (50.0, 100.0, 109.0, 111.0, 110.0 + GRACE_S, 111.0 + GRACE_S)
+    fallen = [{**CE1_MSEE1, "time": at} for at in times]
+    events = sorted([*told, *fallen], key=lambda event: event["time"])
+    assert [event["time"] for event in unexplained(contoso, events)] == [50.0, 111.0 + GRACE_S]
+
+
+def test_what_comes_up_needs_no_explanation_and_a_command_explains_what_follows(contoso: LabModel) -> None:
+    comes = {**CE1_MSEE1, "state": "up"}
+    assert unexplained(contoso, [DEPLOYED, comes]) == []
+    assert unexplained(contoso, [DEPLOYED, CE1_MSEE1]) == [CE1_MSEE1]
+    service = {"time": 100.0, "kind": "service", "command": "ResetPeering"}
+    assert unexplained(contoso, [DEPLOYED, service, CE1_MSEE1]) == []
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"kind": "link", "namespace": "ce1", "device": "ams1", "up": True, "carrier": False, "present": True},
+        {"kind": "daemon", "namespace": "ce1", "state": "died", "deaths": 1},
+    ],
+)
+def test_links_that_go_and_daemons_that_die_want_an_explanation(
+    contoso: LabModel, event: dict[str, Any]
+) -> None:
+    event |= {"time": 100.5}
+    assert unexplained(contoso, [DEPLOYED, event]) == [event]
+    crash = fault(100.0, "happens", "crash", "ce1")
+    assert unexplained(contoso, [DEPLOYED, crash, event]) == []
+    assert unexplained(contoso, [DEPLOYED, {**crash, "target": "ce2"}, event]) == [event]
+
+
+def test_a_silent_link_kills_no_daemon(contoso: LabModel) -> None:
+    died = {"time": 100.5, "kind": "daemon", "namespace": "ce1", "state": "died"}
+    assert unexplained(contoso, [DEPLOYED, fault(100.0, "begins"), died]) == [died]
+    assert touched(contoso, "silent", "ams/primary").whole == frozenset()
