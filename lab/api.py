@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from edge.net.capabilities import Asked
     from lab.checks.result import CheckResult
     from lab.model import LabModel
-    from lab.recorded import Recording
     from lab.view import LabView, SessionView
+    from lab.watching import Recording
 
 Topology: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any]"
 """A topology file's path, its text (more than one line), or the same as data."""
@@ -287,10 +287,38 @@ class Lab:
         where: as with `edgelab capture`: a link, a circuit, a node, or NODE:DEVICE. path: keep it as
         pcapng there. Listening has begun when the block begins; `Recording.frames` are there after it.
         """
-        from lab.recorded import record_while
+        from lab.watching import record_while
 
         with self.connect() as client, record_while(client, where, path) as recording:
             yield recording
+
+    def fault(self, kind: str, target: str, *, name: str = "", **options: object) -> Fault:
+        """Let something go wrong, as `edgelab fault KIND TARGET` does, until it is healed.
+
+        options: those of the kind, as people write them: fault("loss", "ams/primary", part="2%"). name: to
+        heal it by. With `with` it is healed at the end of the block. Raises UsageError for words that mean
+        no fault, EdgeError when it could not be done; the lab then is as it was.
+        """
+        from lab.faults.calls import inject
+
+        written = {option.replace("_", "-"): str(value) for option, value in options.items()}
+        with self.connect() as client:
+            return Fault(self, inject(client, kind, target, written, name=name)["fault"])
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The active faults, the oldest first."""
+        from lab.faults.calls import active
+
+        with self.connect() as client:
+            found: list[dict[str, Any]] = active(client)
+        return found
+
+    def heal(self, *names: str) -> list[str]:
+        """Heal the faults of these names, or all; the names of those that were. Raises UsageError."""
+        from lab.faults.calls import heal
+
+        with self.connect() as client:
+            return [str(fault["name"]) for fault in heal(client, names or None)["healed"]]
 
     def service(self, *words: str, wait_s: float = 0.0) -> dict[str, Any]:
         """Give the lab's ExpressRoute service an order, in the words of the command line.
@@ -309,6 +337,33 @@ class Lab:
             return answer_json(order, *carry_out(client, order))
 
 
+class Fault:
+    """A fault that is active in a lab. told: what `edgelab fault list` says of it."""
+
+    def __init__(self, lab: Lab, told: dict[str, Any]) -> None:
+        """See Lab.fault, which makes one."""
+        self.lab = lab
+        self.told = told
+        self.name = str(told["name"])
+
+    def __enter__(self) -> Fault:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.heal()
+
+    @property
+    def active(self) -> bool:
+        """Whether it is still there: some heal by themselves, and anybody may heal them."""
+        mine = (self.name, self.told["since"])
+        return any((one["name"], one["since"]) == mine for one in self.lab.faults())
+
+    def heal(self) -> None:
+        """Take it back, unless that has happened."""
+        if self.active:
+            self.lab.heal(self.name)
+
+
 class Results(tuple["CheckResult", ...]):
     """What checks came to, in their order; prints as a line for each that does not hold."""
 
@@ -325,12 +380,16 @@ class Results(tuple["CheckResult", ...]):
         return tuple(result for result in self if not result.ok)
 
     def __repr__(self) -> str:
+        return f"<{'; '.join(self._lines())}>"
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
         from lab.checks.result import title
 
-        lines = [f"{title(result.check)}: {result.words}" for result in self.failed]
-        return "\n".join([f"<{len(self) - len(lines)} of {len(self)} checks hold>", *lines])
-
-    __str__ = __repr__
+        yield f"{len(self) - len(self.failed)} of {len(self)} checks hold"
+        yield from (f"{title(result.check)}: {result.words}" for result in self.failed)
 
 
 def pending_words(pending: Sequence[Mapping[str, Any]]) -> str:

@@ -35,6 +35,7 @@ from lab.check_model import (
 
 if TYPE_CHECKING:
     from lab.faults.model import Active
+    from lab.faults.schedule import Scripted
     from lab.names.plan import Names
     from lab.service.state import State
 
@@ -287,6 +288,7 @@ class LabModel:
     document: the validated topology as plain JSON data. state: the service's State, which the document's
     orders lead to and which commands change afterwards. All else follows from the two
     (`lab.topology.derive`).
+    script: faults that `edgelab fault script` lets happen, each at its time.
     faults: what goes wrong in the running lab. `lab.faults.faulted` makes of it the model as it is harmed:
     down: devices that are shut; halted: namespaces of routers that pass nothing on.
     """
@@ -305,6 +307,7 @@ class LabModel:
     state: State = field(repr=False, compare=False)
     impairments: tuple[LinkImpairment, ...] = ()
     names: Names | None = None
+    script: tuple[Scripted, ...] = ()
     faults: tuple[Active, ...] = ()
     down: tuple[Endpoint, ...] = ()
     halted: tuple[str, ...] = ()

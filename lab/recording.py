@@ -70,8 +70,8 @@ class CaptureSummary:
 
 
 @contextmanager
-def interrupts() -> Iterator[int]:
-    """A descriptor that becomes readable at SIGINT or SIGTERM, instead of their usual effect.
+def interrupts(numbers: Sequence[int] = (signal.SIGINT, signal.SIGTERM)) -> Iterator[int]:
+    """A descriptor that becomes readable at these signals, instead of their usual effect.
 
     A capture then ends between two frames with a complete file. Main thread only.
     """
@@ -80,7 +80,7 @@ def interrupts() -> Iterator[int]:
     def note(*_: object) -> None:
         os.eventfd_write(fd, 1)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield fd
     finally:

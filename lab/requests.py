@@ -261,6 +261,7 @@ def _stop(supervisor: Supervisor, channel: Channel, _: dict[str, Any]) -> None:
 
 _HANDLERS: dict[str, Callable[[Supervisor, Channel, dict[str, Any]], None]] = {
     "hello": _hello,
+    "tie": _tie,
     "apply": _apply,
     "service": _service,
     "wait": _wait,
@@ -269,7 +270,6 @@ _HANDLERS: dict[str, Callable[[Supervisor, Channel, dict[str, Any]], None]] = {
     "socket": _socket,
     "events": _events,
     "stop": _stop,
-    "tie": _tie,
     "fault": serving.fault,
     "heal": serving.heal,
     "faults": serving.faults,

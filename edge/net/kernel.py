@@ -26,7 +26,7 @@ from edge.net.impairments import ImpairmentPlaneLike, Impairments
 from edge.net.ipsec import Ipsec
 from edge.net.marking import Markings, MarkPlaneLike
 from edge.net.marking_nft import NftMarkPlane
-from edge.net.netlink import Refusal
+from edge.net.netlink import Refusal, RouteSocket
 from edge.net.nft import Nft
 from edge.net.objects import (
     AdminUp,
@@ -132,10 +132,13 @@ class Kernel:
             return self._spaces.index(endpoint)
 
     def set_up(self, endpoint: Endpoint, up: bool) -> None:
-        """Set the administrative state of a device. Raises KernelError."""
-        with self._lock:
-            request = nl.set_up(self.ifindex(endpoint), up)
-            refused = self._spaces.route(endpoint.namespace).transact([request])[0]
+        """Set the administrative state of a device. Raises KernelError.
+
+        By a socket of its own, without the lock: it answers the loss of a carrier, and must not wait until
+        another thread has read a hundred namespaces.
+        """
+        with RouteSocket(self._spaces.fd(endpoint.namespace)) as route:
+            refused = route.transact([nl.set_up_named(endpoint.device, up)])[0]
         if refused is not None:
             raise KernelError(str(endpoint), refused.errno, str(refused))
 

@@ -228,6 +228,12 @@ def set_up(index: int, up: bool) -> Request:
     return Request(RTM_SETLINK, 0, _ifinfo(index, IFF_UP if up else 0, IFF_UP))
 
 
+def set_up_named(name: str, up: bool) -> Request:
+    """The same of the device that has this name when the request arrives."""
+    named = attribute(IFLA_IFNAME, name.encode() + b"\0")
+    return Request(RTM_SETLINK, 0, _ifinfo(0, IFF_UP if up else 0, IFF_UP) + named)
+
+
 def set_mtu(index: int, mtu: int) -> Request:
     """Set the MTU of a device, in octets of payload."""
     return Request(RTM_SETLINK, 0, _ifinfo(index) + u32(IFLA_MTU, mtu))

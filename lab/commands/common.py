@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -38,6 +39,25 @@ def complete_node(ctx: click.Context, parameter: click.Parameter, incomplete: st
     except EdgeError:
         return items
     return items + [CompletionItem(name) for name in dict.fromkeys(names) if name.startswith(incomplete)]
+
+
+class TimeSpan(Seconds):
+    """A time as people write it: 10s, 500ms, 2min; a number alone is seconds."""
+
+    name = "time"
+
+    _UNITS: ClassVar[dict[str, float]] = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number of seconds. Fails as click does, with exit status 2."""
+        found = re.fullmatch(r"\s*([0-9.]+)\s*(ms|s|min|h)\s*", value) if isinstance(value, str) else None
+        if found is None:
+            return super().convert(value, param, ctx)
+        try:
+            seconds = float(found[1]) * self._UNITS[found[2]]
+        except ValueError:
+            self.fail(f"{value!r} is not a time", param, ctx)
+        return super().convert(seconds, param, ctx)
 
 
 name_argument = click.argument("name", required=False, shell_complete=complete_lab, metavar="[NAME]")

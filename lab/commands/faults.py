@@ -28,7 +28,7 @@ else:
 _LAB = "lab.fault.lab"
 """Where the name of a lab that stands in front of the kind is kept (click.Context.meta)."""
 
-_OTHERS = ("list",)
+_OTHERS = ("list", "script")
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -46,13 +46,13 @@ class _Faults(click.Group):
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """`list`, then the kinds in the order of the table."""
+        """`list` and `script`, then the kinds in the order of the table."""
         return [*_OTHERS, *KINDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The verb of a kind, or None when there is no such kind."""
-        if cmd_name == "list":
-            return list_command
+        if cmd_name in _OTHERS:
+            return list_command if cmd_name == "list" else script_command
         return _command(KINDS[cmd_name]) if cmd_name in KINDS else None
 
     def resolve_command(
@@ -68,7 +68,12 @@ class _Faults(click.Group):
         with formatter.section("Kinds of faults"):
             formatter.write_dl([(kind.name, kind.words) for kind in KINDS.values()])
         with formatter.section("Else"):
-            formatter.write_dl([("list", "Faults that are active, and all kinds with their options.")])
+            formatter.write_dl(
+                [
+                    ("list", "Faults that are active, and all kinds with their options."),
+                    ("script", "Run the timed faults of the topology file."),
+                ]
+            )
 
 
 def _model(ctx: click.Context) -> LabModel:
@@ -300,6 +305,51 @@ def list_command(ctx: click.Context, lab: str | None, output: str) -> None:
     click.echo()
     rows = [(kind.name, kind.sort.name, kind.words, _usage(kind)) for kind in KINDS.values()]
     show(table(("kind", "target", "what it does", "options"), rows))
+
+
+@click.command(
+    "script",
+    epilog="\b\nExamples:\n  edgelab fault script\n  edgelab fault script contoso --dry-run\n"
+    "\b\nIn the topology file:\n  faults:\n    - {at: 5s, for: 3s, kind: link-down, target: ams/primary}\n"
+    "    - {at: 12s, kind: loss, target: pc1, options: {part: 2%, seed: 7}}",
+)
+@click.argument("name", required=False, shell_complete=complete_lab, metavar="[NAME]")
+@click.option("--dry-run", is_flag=True, help="Print what would happen when, and do nothing.")
+@format_option
+@click.pass_context
+def script_command(ctx: click.Context, name: str | None, dry_run: bool, output: str) -> None:
+    """Run the timed faults that the lab's topology file has under `faults`.
+
+    A fault without `for` stays when the script has ended. Ctrl-C heals what the script has injected.
+    """
+    from lab.client import Client
+    from lab.faults.schedule import Moment, timeline
+    from lab.faults.script import run
+
+    directory = state.find(_named(ctx, name))
+    done: list[dict[str, Any]] = []
+
+    def tell(moment: Moment, at_s: float) -> None:
+        done.append({**moment.to_json(), "done_s": round(at_s, 3)})
+        if output != "json":
+            click.echo(f"{at_s:8.2f} s  {moment.what:6}  {moment.entry.fault.name}: {moment.entry.fault}")
+
+    with Client(directory) as client:
+        script = client.model.script
+        if not script:
+            raise UsageError(
+                f"the topology of lab {directory.name} has no `faults`; see: edgelab fault script -h"
+            )
+        left: list[str] = []
+        if dry_run:
+            for moment in timeline(script):
+                tell(moment, moment.at_s)
+        else:
+            left = run(client, script, tell)
+    if output == "json":
+        print_json({"version": 1, "lab": directory.name, "moments": done, "active": left})
+    elif left:
+        click.echo(f"still active: {', '.join(left)}; heal with: edgelab heal", err=True)
 
 
 def _row(one: dict[str, Any]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ def validate_command(topology: Path, router: str | None, output: str) -> None:
 
     Prints each problem as file:line:column: path: what is wrong; way out. Exit 2 when there is one.
     """
+    from lab.faults.schedule import timeline
     from lab.own_routers import preflight
     from lab.sheet import sheet
     from lab.topology import load
@@ -40,6 +41,7 @@ def validate_command(topology: Path, router: str | None, output: str) -> None:
                 "links": len(model.links),
                 "sessions": sessions,
                 "checks": len(model.checks),
+                "faults": [moment.to_json() for moment in timeline(model.script)],
                 **({"sheet": told} if told is not None else {}),
             }
         )
@@ -48,6 +50,8 @@ def validate_command(topology: Path, router: str | None, output: str) -> None:
         f"{topology}: good: lab {model.name}, {len(model.nodes)} nodes, {len(model.links)} links, "
         f"{sessions} session ends, {len(model.checks)} checks"
     )
+    for scripted in model.script:
+        click.echo(f"fault {scripted}")
     if told is not None:
         _show_sheet(told)
 

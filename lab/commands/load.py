@@ -32,6 +32,12 @@ from lab.commands.quantities import BitRate, Duration
     "--parallel", type=click.IntRange(1, 128), default=1, show_default=True, help="Connections at once."
 )
 @click.option("--family", type=click.Choice(["4", "6"]), default="4", show_default=True, help="IP version.")
+@click.option(
+    "--size",
+    type=click.IntRange(16, 9000),
+    metavar="OCTETS",
+    help="Payload of a packet of UDP: small ones harm more.",
+)
 @click.option("--at-least", "least", type=BitRate(), help="Exit 1 when less arrives.")
 @format_option
 def load_command(
@@ -42,6 +48,7 @@ def load_command(
     reverse: bool,
     parallel: int,
     family: Literal["4", "6"],
+    size: int | None,
     least: int | None,
     output: str,
 ) -> int:
@@ -53,6 +60,8 @@ def load_command(
     from lab.traffic.iperf import LoadWanted
     from lab.traffic.load import run_load
 
+    if size is not None and not udp:
+        raise click.UsageError("--size is of packets of UDP; TCP divides its stream itself")
     name, rest = split_lab(words, 2)
     if len(rest) != 2:
         raise click.UsageError(f"expected [NAME] FROM TO, not: {' '.join(words)}")
@@ -65,6 +74,7 @@ def load_command(
         reverse,
         parallel,
         6 if family == "6" else 4,
+        size,
     )
     with Client(state.find(name)) as client:
         result = run_load(client, wanted)

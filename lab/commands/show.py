@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import click
@@ -58,20 +57,9 @@ def events_command(name: str | None, follow: bool, history: bool, output: str) -
 
 
 def _line(event: dict[str, Any]) -> str:
-    at = time.localtime(event["time"])
-    clock = f"{time.strftime('%H:%M:%S', at)}.{int(event['time'] * 1000) % 1000:03}"
-    kind = event["kind"]
-    fields = {key: value for key, value in event.items() if key not in ("time", "kind")}
-    place = fields.pop("namespace", "")
-    if kind == "link":
-        device = fields.pop("device")
-        words = "up" if fields["carrier"] else "no carrier" if fields["up"] else "down"
-        return f"{clock} {kind:8} {place}:{device} {words if fields['present'] else 'gone'}"
-    if kind == "session":
-        return f"{clock} {kind:8} {place} {fields.get('protocol', '')}: {fields.get('text', '')}"
-    if kind == "service":
-        return f"{clock} {kind:8} {fields['command']} {', '.join(fields['changes'])}".rstrip()
-    return f"{clock} {kind:8} {place} {' '.join(f'{key}={value}' for key, value in fields.items())}".rstrip()
+    from lab.eventwords import clock, event_words
+
+    return f"{clock(event['time'])} {event['kind']:8} {event_words(event)}".rstrip()
 
 
 _READOUTS = {

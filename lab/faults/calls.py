@@ -68,9 +68,10 @@ def fault(
         if told["lasting"]:
             # What interrupted the body may have left an answer unread: a connection of its own has none.
             with Client(client.directory) as again:
-                _heal_if_active(again, told)
+                heal_if_active(again, told)
 
 
-def _heal_if_active(client: Client, told: dict[str, Any]) -> None:
+def heal_if_active(client: Client, told: Mapping[str, Any]) -> None:
+    """Heal the fault that `inject` told of, unless somebody has healed it."""
     if any((one["name"], one["since"]) == (told["name"], told["since"]) for one in active(client)):
         heal(client, [told["name"]])

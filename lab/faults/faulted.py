@@ -59,10 +59,11 @@ def hanging(model: LabModel) -> frozenset[str]:
     )
 
 
-def read(model: LabModel, words: Mapping[str, Any], taken: Collection[str] = ()) -> Fault:
+def read(model: LabModel | None, words: Mapping[str, Any], taken: Collection[str] = ()) -> Fault:
     """The fault that {kind, target, name, options} says; options: {name: text}.
 
-    taken: names of the active faults. Raises UsageError with every problem, one a line.
+    model: what it must fit; None asks for its words alone. taken: names of the active faults.
+    Raises UsageError with every problem, one a line.
     """
     problems: list[str] = []
     name = str(words.get("name") or "")
@@ -80,8 +81,8 @@ def read(model: LabModel, words: Mapping[str, Any], taken: Collection[str] = ())
     fault = None
     if options is not None:
         fault = Fault(name or _name(kind.name, target, taken), kind.name, target, options)
-        problems += misfit(model, fault)
-    elif target not in kind.sort.known(model):
+        problems += misfit(model, fault) if model is not None else ()
+    elif model is not None and target not in kind.sort.known(model):
         problems.append(f"no {kind.sort.name} {target}; {hint_for(target, kind.sort.known(model))}")
     if problems or fault is None:
         raise UsageError("\n".join(problems))

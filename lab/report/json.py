@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lab.check_model import (
     BudgetCheck,
@@ -18,6 +19,9 @@ from lab.check_model import (
 from lab.checks.result import CheckResult, title
 from lab.model import FrameCheck, HttpsCheck, NameCheck, PathCheck, PingCheck, RouteCheck, SessionsCheck
 from lab.view import LabView
+
+if TYPE_CHECKING:
+    from lab.baseline.drift import Drift
 
 _KINDS = {
     PingCheck: "ping",
@@ -47,13 +51,22 @@ def kind_of(result: CheckResult) -> str:
     return _KINDS[type(result.check)]
 
 
-def checks_json(lab: str, results: Sequence[CheckResult]) -> dict[str, Any]:
-    """What `check` found, with the evidence of each."""
+def checks_json(
+    lab: str,
+    results: Sequence[CheckResult],
+    evidence: Path | None = None,
+    drift: Sequence[Drift] | None = None,
+) -> dict[str, Any]:
+    """What `check` found, with what each saw.
+
+    evidence: the folder of a run that failed. drift: from a baseline, None when none was asked for.
+    """
     return {
         "version": 1,
         "lab": lab,
         "passed": sum(result.ok for result in results),
         "failed": sum(not result.ok for result in results),
+        "evidence": str(evidence) if evidence is not None else None,
         "checks": [
             {
                 "kind": kind_of(result),
@@ -65,6 +78,7 @@ def checks_json(lab: str, results: Sequence[CheckResult]) -> dict[str, Any]:
             }
             for result in results
         ],
+        **({} if drift is None else {"drift": [item.to_json() for item in drift]}),
     }
 
 

@@ -22,17 +22,26 @@ def junit_xml(
     *,
     properties: Mapping[str, str] | None = None,
     started: datetime | None = None,
+    drift: Sequence[str] | None = None,
 ) -> str:
-    """One suite named after the lab, one case per check. started: when the checks began, if known."""
-    return "\n".join(_lines(lab, results, properties or {}, started)) + "\n"
+    """One suite named after the lab, one case per check. started: when the checks began, if known.
+
+    drift: from a baseline, in words: one case more; None when no baseline was asked for.
+    """
+    return "\n".join(_lines(lab, results, properties or {}, started, drift)) + "\n"
 
 
 def _lines(
-    lab: str, results: Sequence[CheckResult], properties: Mapping[str, str], started: datetime | None
+    lab: str,
+    results: Sequence[CheckResult],
+    properties: Mapping[str, str],
+    started: datetime | None,
+    drift: Sequence[str] | None,
 ) -> Iterator[str]:
-    failures = sum(not result.ok for result in results)
+    failures = sum(not result.ok for result in results) + bool(drift)
     seconds = sum(result.duration_s for result in results)
-    totals = f'tests="{len(results)}" failures="{failures}" errors="0" skipped="0" time="{seconds:.3f}"'
+    cases = len(results) + (drift is not None)
+    totals = f'tests="{cases}" failures="{failures}" errors="0" skipped="0" time="{seconds:.3f}"'
     stamp = f" timestamp={_attribute(started.isoformat(timespec='seconds'))}" if started else ""
     yield '<?xml version="1.0" encoding="UTF-8"?>'
     yield f'<testsuites name="edgelab" {totals}>'
@@ -44,6 +53,8 @@ def _lines(
         yield "    </properties>"
     for result in results:
         yield from _case(lab, result)
+    if drift is not None:
+        yield from _drift_case(lab, drift)
     yield "  </testsuite>"
     yield "</testsuites>"
 
@@ -57,6 +68,15 @@ def _case(lab: str, result: CheckResult) -> Iterator[str]:
     else:
         message = _attribute(result.words)
         yield f'      <failure type="check" message={message}>{_text(result.words)}</failure>'
+    yield "    </testcase>"
+
+
+def _drift_case(lab: str, drift: Sequence[str]) -> Iterator[str]:
+    classname = _attribute(f"{lab}.baseline")
+    yield f'    <testcase classname={classname} name="no drift from the baseline" time="0.000">'
+    if drift:
+        words = "\n".join(drift)
+        yield f'      <failure type="drift" message={_attribute(words)}>{_text(words)}</failure>'
     yield "    </testcase>"
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge.console import BAD, GOOD, QUIET, Cell, show, table
-from lab.checks.result import CheckResult, title
 from lab.classes import policers
 from lab.report.traffic import impairments_table, policed_lines, queues_table
 from lab.report.words import CORES, duration, visible
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Group, RenderableType
     from rich.table import Table
 
-__all__ = ["checks_table", "inspect_tables", "labs_table", "rows_table", "show"]
+__all__ = ["inspect_tables", "labs_table", "rows_table", "show"]
 
 
 def inspect_tables(view: LabView) -> Group:
@@ -53,26 +52,6 @@ def inspect_tables(view: LabView) -> Group:
     ]
     parts += [Text(line, style=BAD) for line in view.lacks]
     return Group(*parts)
-
-
-def checks_table(results: Sequence[CheckResult]) -> Group:
-    """One row per check and a closing line with the count."""
-    from rich.console import Group
-    from rich.text import Text
-
-    rows: list[Sequence[Cell]] = [
-        (
-            ("ok", GOOD) if result.ok else ("FAILED", BAD),
-            title(result.check),
-            (duration(result.duration_s), QUIET),
-            result.words,
-        )
-        for result in results
-    ]
-    failed = sum(not result.ok for result in results)
-    closing = f"{len(results) - failed} of {len(results)} checks passed"
-    seen = table(("", "check", "time", "seen"), rows, fold=("seen",))
-    return Group(seen, Text(closing, style=BAD if failed else GOOD))
 
 
 def rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -164,6 +164,9 @@ links:
     - {towards: ce2, delay: 35ms}
     - {towards: equinix-amsterdam2, loss: 2%, by: ring}
 
+faults:
+  - {at: 5s, for: 3s, kind: loss, target: ams/primary, name: lossy, options: {part: 2%, seed: 7}}
+
 checks:
   - {ping: [pc1, vm1], family: 6, count: 5}
   - {path: [pc1, vm1], via: ams, peering: private, hop: ce2, family: 4, protocol: icmp}

@@ -17,6 +17,7 @@ from lab.service import asn
 from lab.topology.check_schema import CheckSpec
 from lab.topology.circuit_schema import Circuit
 from lab.topology.edges_schema import EdgeRouter
+from lab.topology.faults_schema import FaultSpec
 from lab.topology.links_schema import LinkImpairments, LinkName
 from lab.topology.part import Part
 from lab.topology.ports_schema import PortPair
@@ -334,6 +335,10 @@ class Topology(Part):
         description="How a provider's core tells the customers of any-to-any circuits apart. mpls: by "
         "labels, its P routers know no customer. vrf: by a tag for each customer and a VRF at each hop. "
         "auto: mpls where the kernel routes it.",
+    )
+    faults: list[FaultSpec] = Field(
+        default_factory=list,
+        description="What goes wrong, and when: the script of `edgelab fault script`.",
     )
     checks: list[CheckSpec] = Field(default_factory=list, description="What `edgelab check` proves.")
 

@@ -19,15 +19,17 @@ from lab.model import LabModel
 from lab.service.state import State
 from lab.topology import rules, words
 from lab.topology.derivation import build
+from lab.topology.faults_schema import NO_FAULT
 from lab.topology.placing import place
 from lab.topology.schema import Topology
+from lab.topology.scripts import scripted
 from lab.topology.source import DocumentPath, Source, step
 
 SUBSTITUTES: dict[str, Any] = {"name": "lab", "circuits": {}, "sites": {}}
 """What stands in for a section that the file must have, while the rest is judged."""
 
-NO_CHECK = {"sessions": "all"}
-"""What stands in for a check, so that those behind it keep their number."""
+NOTHING: dict[str, dict[str, str]] = {"checks": {"sessions": "all"}, "faults": NO_FAULT}
+"""What stands in for an entry of a list, so that those behind it keep their number."""
 
 OPTIONAL_IN_ENTRY = ("handoff", "announce", "overrides", "connections", "gateway_subnet", "qos")
 """Keys of a circuit, site or virtual network that can be cut off without taking the entry along."""
@@ -60,7 +62,7 @@ def model_of(source: Source, known: Iterable[Problem] = (), state: State | None 
         state = placed.state
     if problems or draft is None or state is None:
         raise InputError(problems)
-    return build(draft.topology, state)
+    return scripted(build(draft.topology, state), draft.topology)
 
 
 def draft_of(source: Source) -> tuple[Draft | None, list[words.Finding]]:
@@ -109,7 +111,7 @@ def _removable(finding: words.Finding) -> DocumentPath:
         if len(path) > 2 and path[2] in OPTIONAL_IN_ENTRY:
             return path[:3]
         return path[:2]
-    if path[0] in ("checks", "links") and len(path) > 1:
+    if path[0] in ("checks", "faults", "links") and len(path) > 1:
         return path[:2]
     if path[:2] == ("internet", "hosts") and len(path) > 2:
         return path[:3]
@@ -121,8 +123,8 @@ def _cut_off(data: Any, path: DocumentPath) -> bool:
     if len(path) == 1 and path[0] in SUBSTITUTES:
         data[path[0]] = copy.deepcopy(SUBSTITUTES[str(path[0])])
         return True
-    if len(path) == 2 and path[0] == "checks" and isinstance(path[1], int):
-        data["checks"][path[1]] = dict(NO_CHECK)
+    if len(path) == 2 and path[0] in NOTHING and isinstance(path[1], int):
+        data[path[0]][path[1]] = dict(NOTHING[str(path[0])])
         return True
     if not path:
         return False

@@ -23,6 +23,7 @@ class LoadWanted:
     """A load as a user asks for it.
 
     rate_bps: of all connections together; None is as much as goes, which only TCP knows. reverse: TO sends.
+    size: octets of payload in a packet of UDP; None is as much as the path takes.
     """
 
     source: str
@@ -33,6 +34,7 @@ class LoadWanted:
     reverse: bool = False
     parallel: int = 1
     family: Literal[4, 6] = 4
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class LoadResult:
             "reverse": self.wanted.reverse,
             "parallel": self.wanted.parallel,
             "rate_bps": self.wanted.rate_bps,
+            "size": self.wanted.size,
             "seconds": round(self.seconds, 3),
             "sent_bps": round(self.sent_bps),
             "received_bps": round(self.received_bps),
@@ -119,6 +122,8 @@ def client_words(address: str, port: int, wanted: LoadWanted) -> tuple[str, ...]
     if wanted.rate_bps is not None:
         # iperf3's rate is that of each of its streams.
         words += ["--bitrate", str(wanted.rate_bps // wanted.parallel)]
+    if wanted.size is not None:
+        words += ["--length", str(wanted.size)]
     return tuple(words)
 
 

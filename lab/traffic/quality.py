@@ -86,8 +86,7 @@ def quality(sent: int, arrivals: Sequence[Arrival], codec: Codec, buffer_ms: flo
     """
     first = _first_arrivals(sent, arrivals)
     heard = list(first.values())
-    least_ns = min((item.delay_ns for item in heard), default=0)
-    late = {item.number for item in heard if item.delay_ns - least_ns > buffer_ms * NS_PER_MS}
+    late = late_ones(heard, buffer_ms)
     missing = [number not in first for number in range(sent)]
     silent = [number not in first or number in late for number in range(sent)]
     bursts = burst_lengths(missing)
@@ -151,6 +150,23 @@ def jitter(arrivals: Iterable[Arrival]) -> Iterable[float]:
         change = abs(after.delay_ns - before.delay_ns) / NS_PER_MS
         estimate += (change - estimate) / JITTER_GAIN
         yield estimate
+
+
+def late_ones(arrivals: Iterable[Arrival], buffer_ms: float) -> set[int]:
+    """Numbers of the packets that a jitter buffer has given up when they come.
+
+    It follows what packets take, as clients' buffers do, by RFC 3550's gain: a delay that grows
+    once and stays costs some packets and no more.
+    """
+    late: set[int] = set()
+    usual: float | None = None
+    for item in arrivals:
+        delay = item.delay_ns / NS_PER_MS
+        usual = delay if usual is None else usual
+        if delay - usual > buffer_ms:
+            late.add(item.number)
+        usual += (delay - usual) / JITTER_GAIN
+    return late
 
 
 def reordered(numbers: Iterable[int]) -> int:

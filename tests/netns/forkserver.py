@@ -28,7 +28,8 @@ from typing import IO, Any
 ROOT = Path(__file__).parents[2]
 MODULES = (
     *("lab.cli", "lab.supervisor", "lab.requests", "lab.deploy", "lab.topology", "lab.world", "lab.sifting"),
-    *(f"lab.commands.{name}" for name in ("capture", "enter", "files", "life", "prove", "service", "show")),
+    *(f"lab.commands.{name}" for name in ("capture", "enter", "faults", "files", "life", "prove", "service")),
+    "lab.commands.show",
 )
 _REQUEST_OCTETS = 1 << 17
 

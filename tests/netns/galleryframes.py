@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from captures import WRONG, tshark
 from labs import Labs
+from recorded import WRONG, tshark
 
 from edge.bgp.policy import protocol_name
 from edge.model import Session

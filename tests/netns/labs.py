@@ -34,7 +34,12 @@ class Labs:
     constants: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.environment = {**os.environ, "EDGELAB_DIR": str(self.directory), "COLUMNS": "160"}
+        self.environment = {
+            **os.environ,
+            "EDGELAB_DIR": str(self.directory),
+            "EDGELAB_CHECK_EVIDENCE": str(self.scratch / "evidence"),
+            "COLUMNS": "160",
+        }
 
     def fork(self, *words: str, **streams: Any) -> Process:
         """Start `edgelab WORDS` by the server."""

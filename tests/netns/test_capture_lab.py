@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from captures import capturing, needs_tshark, tshark
 from galleryframes import assert_reads_well, restart_a_session
 from labs import CONTOSO, Labs, established, until
+from recorded import capturing, needs_tshark, tshark
 
 from lab.captureplaces import resolve_all
 from lab.client import Client

@@ -23,7 +23,7 @@ from faultlab import (
     state_of,
     well_again,
 )
-from labs import CONTOSO, Labs, established, until
+from labs import CONTOSO, Labs, contoso, established, until
 
 pytestmark = pytest.mark.root
 
@@ -199,6 +199,44 @@ def test_a_fault_for_a_time_is_healed_then_and_when_its_command_is_interrupted(l
     command.stdout.close()
     until(lambda: impairments(labs) == [], "Ctrl-C heals it")
     well_again(labs)
+
+
+def test_a_script_of_the_file_lets_faults_begin_and_end_in_their_order(labs: Labs) -> None:
+    assert "has no `faults`" in labs.run("fault", "script").stderr
+    script = [
+        {"at": "600ms", "kind": "link-down", "target": "pc1", "name": "cable"},
+        {"at": "0s", "for": "300ms", "kind": "silent", "target": "pc1"},
+    ]
+    file = str(labs.file(contoso(faults=script)))
+    labs.ok("deploy", "-t", file)
+    assert labs.json("fault", "script", "--dry-run")["active"] == []
+    assert "NO-CARRIER" not in device(labs, "pc1", "eth0")["flags"]
+    before = fault_events(labs)
+    told = labs.json("fault", "script")
+    assert [(one["name"], one["what"]) for one in told["moments"]] == [
+        ("silent-pc1", "begins"),
+        ("silent-pc1", "ends"),
+        ("cable", "begins"),
+    ]
+    assert all(one["done_s"] >= one["at_s"] for one in told["moments"])
+    assert told["active"] == ["cable"]
+    assert "NO-CARRIER" in device(labs, "pc1", "eth0")["flags"]
+    seen = [("silent-pc1", "begins"), ("silent-pc1", "ends"), ("cable", "begins")]
+    assert fault_events(labs)[len(before) :] == seen
+    labs.ok("heal", "cable")
+
+    # Interrupted, it leaves nothing.
+    script.append({"at": "1h", "kind": "silent", "target": "pc1", "name": "never"})
+    labs.ok("deploy", "-t", str(labs.file(contoso(faults=script))))
+    command = labs.fork("fault", "script", stdout=subprocess.PIPE)
+    until(lambda: "NO-CARRIER" in device(labs, "pc1", "eth0")["flags"], "the cable is pulled")
+    os.kill(command.pid, signal.SIGINT)
+    command.wait(30.0)
+    assert command.stdout is not None
+    command.stdout.close()
+    assert "NO-CARRIER" not in device(labs, "pc1", "eth0")["flags"]
+    labs.ok("deploy", "-t", str(CONTOSO))
+    mended(labs)
 
 
 def test_a_refused_fault_touches_nothing_and_says_all_that_is_wrong(labs: Labs) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from captures import TSHARK, capturing
 from frr import needs_frr
 from galleryframes import Restarted, assert_reads_well, restart_a_session
 from labs import CONTOSO, Labs, established, until
+from recorded import TSHARK, capturing
 
 from lab.model import LabModel, SessionsCheck
 from lab.topology import load

@@ -85,7 +85,7 @@ def test_a_wrong_command_line_is_exit_2_with_words_on_stderr(
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e30", "soon"])
 @pytest.mark.parametrize(
-    "words", [("deploy", "-t", str(CONTOSO), "--wait"), ("check", "--deadline"), ("capture", "ce1", "-d")]
+    "words", [("deploy", "-t", str(CONTOSO), "--wait"), ("check", "--within"), ("capture", "ce1", "-d")]
 )
 def test_a_time_that_no_timer_takes_is_a_wrong_command_line(
     edgelab: Run, words: tuple[str, ...], value: str

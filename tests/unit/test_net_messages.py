@@ -127,6 +127,7 @@ def test_states_of_devices_are_encoded_as_pyroute2_does() -> None:
     for request, fields, attributes in (
         (nl.set_up(9, True), {"index": 9, "flags": 1, "change": 1}, []),
         (nl.set_up(9, False), {"index": 9, "flags": 0, "change": 1}, []),
+        (nl.set_up_named("eth0", True), {"index": 0, "flags": 1, "change": 1}, [("IFLA_IFNAME", "eth0")]),
         (nl.set_mtu(9, 1400), {"index": 9}, [("IFLA_MTU", 1400)]),
         (nl.set_mac(9, A.mac), {"index": 9}, [("IFLA_ADDRESS", A.mac)]),
         (nl.set_master(9, 12), {"index": 9}, [("IFLA_MASTER", 12)]),

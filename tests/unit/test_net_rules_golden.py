@@ -118,3 +118,17 @@ def test_a_name_that_would_break_a_rule_is_refused(name: str) -> None:
 def test_a_name_that_iptables_would_read_as_more_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="cannot be an interface"):
         vrf_xtables(Vrf("x", "x", IPv4Address("10.0.0.1"), nat=(SourceNat(name, (LAN,), LAN),)))
+
+
+def test_few_ports_are_for_what_has_ports_and_the_rest_is_translated_as_before() -> None:
+    rules = (SourceNat("wan", (LAN,), IPv4Address("192.0.2.7"), ports=(50_000, 50_003)),)
+    lines = [line.strip() for line in source_nat(rules).splitlines() if "snat" in line]
+    assert [line.partition("snat")[2] for line in lines if "policy" not in line] == [
+        " ip to 192.0.2.7:50000-50003 persistent",
+        " ip to 192.0.2.7 persistent",
+    ]
+    text = vrf_xtables(Vrf("x", "x", IPv4Address("10.0.0.1"), nat=rules))
+    sources = [line.partition("-j ")[2] for line in text.splitlines() if "SNAT" in line]
+    few = "SNAT --to-source 192.0.2.7:50000-50003 --persistent"
+    assert sources == [few, few, "SNAT --to-source 192.0.2.7 --persistent"]
+    assert ["-p tcp" in line for line in text.splitlines() if "SNAT" in line] == [True, False, False]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from ipaddress import ip_network
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 
 from lab.checks import CheckResult, title
 from lab.model import Check, FrameCheck, PathCheck, PingCheck, RouteCheck, SessionsCheck
+from lab.report.checklines import CheckLines
 from lab.report.json import checks_json, dumps, inspect_json
 from lab.report.junit import junit_xml
-from lab.report.table import checks_table, inspect_tables, labs_table, show
+from lab.report.table import inspect_tables, labs_table, show
 from lab.report.words import duration
 from lab.view import LabView, LinkView, NodeView, SessionView
 
@@ -75,6 +77,15 @@ VIEW = LabView(
 )
 
 
+def checked(results: Sequence[CheckResult], stream: io.StringIO | None = None) -> str:
+    stream = stream or io.StringIO()
+    lines = CheckLines([title(result.check) for result in results], stream)
+    for result in results:
+        lines.row(title(result.check), result)
+    lines.closing(results)
+    return stream.getvalue()
+
+
 def text(*renderables: object) -> str:
     stream = io.StringIO()
     show(*renderables, stream=stream)
@@ -120,7 +131,7 @@ def test_a_duration_is_said_as_people_say_it(seconds: float | None, words: str) 
 
 
 def test_a_table_in_a_pipe_has_whole_rows_and_no_control_characters() -> None:
-    output = text(checks_table(RESULTS))
+    output = checked(RESULTS)
     assert "ok" in output
     assert "pc1 -> vm1: 3 of 3 echo replies, 0.21 ms" in output
     assert "[red]3 of 4\\x1b[31m <sessions>" in output
@@ -153,7 +164,8 @@ def test_a_narrow_terminal_gets_narrow_lines(monkeypatch: pytest.MonkeyPatch, wi
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     stream = Terminal()
-    show(checks_table(RESULTS), inspect_tables(VIEW), stream=stream)
+    checked(RESULTS, stream)
+    show(inspect_tables(VIEW), stream=stream)
     lines = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     assert "\x1b" not in stream.getvalue(), "NO_COLOR"
@@ -167,7 +179,7 @@ def test_a_terminal_gets_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
     stream = Terminal()
-    show(checks_table(RESULTS), stream=stream)
+    checked(RESULTS, stream)
     assert "\x1b[" in stream.getvalue()
 
 
@@ -229,4 +241,4 @@ def test_any_words_make_well_formed_junit(words: str, name: str) -> None:
     results = [CheckResult(PingCheck(name, "x"), ok, words, {}, 1.0) for ok in (True, False)]
     document = junit_xml(name, results).encode()
     assert len(ET.fromstring(document).findall("testsuite/testcase")) == 2
-    assert text(checks_table(results)).endswith("1 of 2 checks passed\n")
+    assert checked(results).endswith("1 of 2 checks passed\n")

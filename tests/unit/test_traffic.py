@@ -92,6 +92,15 @@ def test_losses_are_told_from_lateness_and_from_duplicates() -> None:
         quality(100, [Arrival(100, 0, 0)], G711)
 
 
+def test_a_delay_that_grows_and_stays_costs_a_jitter_buffer_some_packets_only() -> None:
+    grown = quality(300, arrivals({n: 1.0 if n < 100 else 61.0 for n in range(300)}), G711_PLC)
+    # 60 ms are 20 more than the buffer has; each packet moves it by a sixteenth of what is left.
+    assert 1 <= grown.late <= 8
+    swinging = quality(300, arrivals({n: 1.0 if n % 20 else 61.0 for n in range(300)}), G711_PLC)
+    assert swinging.late == 14
+    assert swinging.mos < grown.mos
+
+
 def test_nothing_that_arrives_is_the_worst_call() -> None:
     found = quality(50, [], G711)
     assert (found.lost, found.longest_burst, found.mos) == (50, 50, 1.0)

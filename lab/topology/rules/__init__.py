@@ -15,6 +15,7 @@ from lab.topology.rules import (
     checks,
     circuits,
     direct,
+    faults,
     internet_edges,
     links,
     naming,
@@ -38,6 +39,7 @@ RULES = (
     naming.check,
     checks.check,
     links.check,
+    faults.check,
 )
 
 RUNNING = (direct.check_macsec, sites.check, vnets.check, space.check, naming.check, naming.check_words)

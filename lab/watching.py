@@ -1,4 +1,4 @@
-"""Frames recorded while a block of a program runs: lab.recording in a thread, and what it wrote read back."""
+"""Recording frames while a block of a program runs: lab.capture in a thread, and what it wrote read back."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Recording:
 
 
 def frames_in(pcapng: bytes, places: Sequence[Place]) -> Iterator[SeenFrame]:
-    """The frames of a file that lab.recording wrote on this machine, its interfaces being `places`. Pure."""
+    """The frames of a file that lab.capture wrote on this machine, its interfaces being `places`. Pure."""
     offset = 0
     while offset + _BLOCK_HEAD.size <= len(pcapng):
         kind, length = _BLOCK_HEAD.unpack_from(pcapng, offset)
