@@ -47,7 +47,7 @@ struct edge_map SEC("maps") direct = {
 	BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct edge_direct), EDGE_DIRECT,
 };
 struct edge_map SEC("maps") named = {
-	BPF_MAP_TYPE_HASH, sizeof(struct edge_marking_key), sizeof(__u32), EDGE_MARKINGS_MAX,
+	BPF_MAP_TYPE_HASH, sizeof(struct edge_marking_key), sizeof(struct edge_name), EDGE_MARKINGS_MAX,
 };
 /* One of those that `policies` holds. */
 struct edge_map SEC("maps") policy = {
@@ -57,81 +57,102 @@ struct edge_map SEC("maps") policies = {
 	BPF_MAP_TYPE_ARRAY_OF_MAPS, sizeof(__u32), sizeof(__u32), EDGE_POLICIES_MAX,
 };
 struct edge_map SEC("maps") counters = {
-	BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(__u32), sizeof(struct edge_marked), EDGE_MARK_COUNTERS_MAX,
+	BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(__u32), sizeof(struct edge_marked_block),
+	EDGE_MARK_COUNTERS_MAX / EDGE_MARKED_BLOCK,
 };
 struct edge_map SEC("maps") keys = {
 	BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(__u32), sizeof(struct edge_key), 1,
 };
 
-/* The VLAN id of the tag whose TCI is at `offset`, or -1. */
-static __always_inline long vid_at(struct __sk_buff *skb, __u32 offset)
-{
-	__be16 tci;
+/* Names as they are stored: one word, loaded at once. */
+union name {
+	__u32 word;
+	struct edge_name parts;
+};
 
-	return bpf_skb_load_bytes(skb, offset, &tci, sizeof(tci)) ? -1 : bpf_ntohs(tci) & TCI_VID;
+union place {
+	__u64 word;
+	struct edge_direct parts;
+};
+
+/* Two octets of the frame at `offset` as the number they stand for, or -1 where it ends before. */
+static __always_inline long number_at(struct __sk_buff *skb, __u32 offset)
+{
+	const __u8 *data = (const __u8 *)(long)skb->data;
+	__be16 octets;
+
+	if (data + offset + sizeof(octets) <= (const __u8 *)(long)skb->data_end)
+		return bpf_ntohs(*(const __be16 *)(data + offset));
+	return bpf_skb_load_bytes(skb, offset, &octets, sizeof(octets)) ? -1 : bpf_ntohs(octets);
 }
 
-/* Number of the marking for frames of the skb's device under its two outermost tags, else under the outermost,
- * else of the one for all others, else 0. Each way out loads the number itself: pointers into two maps would stay
- * two states. */
-static __always_inline __u32 marking_of(struct __sk_buff *skb, __u32 hook)
+/* The name there, as a word; 0 for NULL. A number that comes from one map or the other is one state to the verifier, pointers
+ * into two maps would stay two. */
+static __always_inline __u32 name_in(const union name *found)
 {
-	struct edge_marking_key key = {skb->ifindex, hook, 0, 0, 0, 0};
-	__u32 owner = key.ifindex * 2 + hook;
-	__u32 place = owner % EDGE_DIRECT;
-	struct edge_direct *direct_one;
-	__u32 *named_one;
-	__u32 number;
-	__u32 inner_at = EDGE_ETHERNET;
+	__u32 word = found ? found->word : 0;
+
+	EDGE_PLAIN(word);
+	return word;
+}
+
+/* The name, as a word, of the marking for frames under the skb's two outermost tags, else under the outermost. */
+static __always_inline __u32 name_by_tags(struct __sk_buff *skb, struct edge_marking_key *key)
+{
 	__u16 next = bpf_ntohs(skb->protocol); /* the ethertype at octet 12, also below a tag in metadata */
-	__be16 ethertype;
-	long vid;
+	__u32 inner_at = EDGE_ETHERNET;
+	__u32 word;
+	long tci;
 
 	if (skb->vlan_present) {
-		key.tpid = bpf_ntohs(skb->vlan_proto);
-		key.vid = skb->vlan_tci & TCI_VID;
-	} else if (edge_is_tag(next)) {
-		vid = vid_at(skb, EDGE_ETHERNET);
-		if (vid >= 0) {
-			key.tpid = next;
-			key.vid = (__u16)vid;
-		}
+		key->tpid = bpf_ntohs(skb->vlan_proto);
+		key->vid = skb->vlan_tci & TCI_VID;
+	} else {
+		if (!edge_is_tag(next))
+			return 0;
+		tci = number_at(skb, EDGE_ETHERNET);
+		if (tci < 0)
+			return 0;
+		key->tpid = next;
+		key->vid = tci & TCI_VID;
+		next = number_at(skb, EDGE_ETHERNET + 2);
 		inner_at += 4;
-		next = bpf_skb_load_bytes(skb, EDGE_ETHERNET + 2, &ethertype, sizeof(ethertype)) ?
-			       0 :
-			       bpf_ntohs(ethertype);
 	}
-	if (key.tpid) {
-		vid = edge_is_tag(next) ? vid_at(skb, inner_at) : -1;
-		if (vid >= 0) {
-			key.inner_tpid = next;
-			key.inner_vid = (__u16)vid;
-			named_one = bpf_map_lookup_elem(&named, &key);
-			if (named_one) {
-				number = *named_one;
-				EDGE_PLAIN(number);
-				return number;
-			}
-			key.inner_tpid = key.inner_vid = 0;
-		}
-		named_one = bpf_map_lookup_elem(&named, &key);
-		if (named_one) {
-			number = *named_one;
-			EDGE_PLAIN(number);
-			return number;
-		}
-		key.tpid = key.vid = 0;
+	tci = edge_is_tag(next) ? number_at(skb, inner_at) : -1;
+	if (tci >= 0) {
+		key->inner_tpid = next;
+		key->inner_vid = tci & TCI_VID;
+		word = name_in(bpf_map_lookup_elem(&named, key));
+		if (word)
+			return word;
+		key->inner_tpid = key->inner_vid = 0;
 	}
-	direct_one = bpf_map_lookup_elem(&direct, &place);
-	if (direct_one && direct_one->owner == owner) {
-		number = direct_one->number;
-		EDGE_PLAIN(number);
-		return number;
-	}
-	named_one = bpf_map_lookup_elem(&named, &key);
-	number = named_one ? *named_one : 0;
-	EDGE_PLAIN(number);
-	return number;
+	return name_in(bpf_map_lookup_elem(&named, key));
+}
+
+/* The name, as a word, of the marking for the frame, 0 when there is none. */
+static __always_inline __u32 name_of(struct __sk_buff *skb, __u32 hook)
+{
+	__u32 owner = skb->ifindex * 2 + hook;
+	__u32 place = owner % EDGE_DIRECT;
+	const union place *at = bpf_map_lookup_elem(&direct, &place);
+	union place found = {.word = at ? at->word : 0};
+	int owned = found.parts.owner == owner;
+	union name untagged = {.parts = found.parts.name};
+	struct edge_marking_key key;
+	__u32 word;
+
+	if (owned && !untagged.parts.tags)
+		return untagged.word;
+	/* Not before: to Linux 6.1 a way on which there are zeros in its place stays another one to the end. */
+	key = (struct edge_marking_key){skb->ifindex, hook, 0, 0, 0, 0};
+	word = name_by_tags(skb, &key);
+	if (word)
+		return word;
+	if (owned)
+		return untagged.word;
+	key.tpid = key.vid = 0;
+	return name_in(bpf_map_lookup_elem(&named, &key));
 }
 
 static __always_inline void parse(struct __sk_buff *skb, struct edge_key *key, int hints)
@@ -163,12 +184,16 @@ static __always_inline int ends_early(struct __sk_buff *skb, const struct edge_k
 	return linear < HEADERS_MAX && (linear < key->l4 + 8 + 20 || edge_is_extension(key->protocol));
 }
 
-static __always_inline void count(__u32 index, struct edge_size size, int remarked, int unknown, int dropped)
+static __always_inline void count(const struct edge_marking *marking, __u32 outcome, struct edge_size size, int remarked,
+				  int unknown, int dropped)
 {
-	struct edge_marked *marked = bpf_map_lookup_elem(&counters, &index);
+	__u32 index = (marking->counters + outcome) / EDGE_MARKED_BLOCK;
+	struct edge_marked_block *block = bpf_map_lookup_elem(&counters, &index);
+	struct edge_marked *marked;
 
-	if (!marked)
+	if (!block)
 		return;
+	marked = &block->of[outcome % EDGE_MARKED_BLOCK];
 	marked->packets += size.packets;
 	marked->bytes += size.bytes;
 	if (remarked)
@@ -197,26 +222,23 @@ static __always_inline long rewrite(struct __sk_buff *skb, const struct edge_key
 
 static __always_inline int mark(struct __sk_buff *skb, __u32 hook)
 {
-	__u32 number = marking_of(skb, hook);
-	struct edge_marking *marking;
+	union name name = {.word = name_of(skb, hook)};
+	__u32 number = name.parts.number, slot = name.parts.policy;
+	const struct edge_marking *marking;
 	const struct edge_policy *table;
 	struct edge_verdict verdict;
 	struct edge_key *key;
 	struct edge_size size;
 	int unknown, remarked;
-	__u32 slot, zero = 0;
-	__u32 outcome;
+	__u32 outcome, zero = 0;
 	void *inner;
 
 	if (!number)
 		return TC_ACT_UNSPEC;
-	marking = bpf_map_lookup_elem(&markings, &number);
-	if (!marking)
-		return TC_ACT_UNSPEC;
-	slot = marking->policy;
 	inner = bpf_map_lookup_elem(&policies, &slot);
+	marking = bpf_map_lookup_elem(&markings, &number);
 	key = bpf_map_lookup_elem(&keys, &zero);
-	if (!inner || !key)
+	if (!inner || !marking || !key)
 		return TC_ACT_UNSPEC;
 	table = bpf_map_lookup_elem(inner, &zero);
 	if (!table)
@@ -230,14 +252,14 @@ static __always_inline int mark(struct __sk_buff *skb, __u32 hook)
 	size = edge_measure(skb, key->l3, key->ethertype, 0);
 	unknown = (verdict.flags & EDGE_VERDICT_IP) && !(marking->known >> (key->traffic_class >> 2) & 1);
 	if (unknown && marking->knob == EDGE_KNOB_DROP) {
-		count(marking->counters + outcome, size, 0, 1, 1);
+		count(marking, outcome, size, 0, 1, 1);
 		return TC_ACT_SHOT;
 	}
 	if (unknown && marking->knob == EDGE_KNOB_REMARK)
 		verdict.dscp = 0;
 	remarked = (verdict.flags & EDGE_VERDICT_IP) && verdict.dscp != key->traffic_class >> 2 &&
 		   !rewrite(skb, key, verdict.dscp);
-	count(marking->counters + outcome, size, remarked, unknown, 0);
+	count(marking, outcome, size, remarked, unknown, 0);
 	if (hook == EDGE_HOOK_EGRESS && marking->queue_base)
 		skb->priority = marking->queue_base + verdict.queue;
 	return TC_ACT_UNSPEC;

@@ -67,9 +67,12 @@ static const struct field fields[] = {
 	FIELD(edge_marking_key, inner_vid),
 	SIZE(edge_direct),
 	FIELD(edge_direct, owner),
-	FIELD(edge_direct, number),
+	FIELD(edge_direct, name),
+	SIZE(edge_name),
+	FIELD(edge_name, number),
+	FIELD(edge_name, policy),
+	FIELD(edge_name, tags),
 	SIZE(edge_marking),
-	FIELD(edge_marking, policy),
 	FIELD(edge_marking, counters),
 	FIELD(edge_marking, queue_base),
 	FIELD(edge_marking, knob),
@@ -80,6 +83,7 @@ static const struct field fields[] = {
 	FIELD(edge_marked, remarked),
 	FIELD(edge_marked, dropped),
 	FIELD(edge_marked, unknown),
+	SIZE(edge_marked_block),
 };
 
 static long find(const char *of, const char *name)

@@ -407,10 +407,14 @@ class RateCap:
     """Of the packets passed on by `interface` those above rate_bps (bits per second of IP) are dropped.
 
     The router's own packets are neither counted nor dropped, so its sessions survive (facts 10.3).
+    packets_per_s: those above it are dropped, too; None: as many as come. counted: the name of the counter of
+    what the rate dropped; with `_packets` behind it that of what the other limit dropped.
     """
 
     interface: str
     rate_bps: int
+    packets_per_s: int | None = None
+    counted: str = "capped"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from lab.model import LabModel
@@ -64,6 +65,10 @@ class LabAccess(Protocol):
         """Of a status tag_counters, queues and markings: cheap enough to be read again and again."""
         ...
 
+    def rule_counters(self, namespaces: Sequence[str], /) -> dict[str, dict[str, tuple[int, int]]]:
+        """What packet rules counted, of namespaces that have any: namespace -> name -> (packets, octets)."""
+        ...
+
 
 class SharedAccess:
     """The same lab for several threads: what goes over the one connection to it goes in turn."""
@@ -101,3 +106,8 @@ class SharedAccess:
         """See LabAccess."""
         with self._turn:
             return self._access.counters()
+
+    def rule_counters(self, namespaces: Sequence[str], /) -> dict[str, dict[str, tuple[int, int]]]:
+        """See LabAccess."""
+        with self._turn:
+            return self._access.rule_counters(namespaces)

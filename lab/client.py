@@ -10,7 +10,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge.bgp.control import ControlSocket
@@ -189,6 +189,14 @@ class Client:
         """What counts frames by class; see lab.access."""
         counters: dict[str, Any] = self.request("counters")["counters"]
         return counters
+
+    def rule_counters(self, namespaces: Sequence[str], /) -> dict[str, dict[str, tuple[int, int]]]:
+        """What packet rules counted; see lab.access."""
+        found: dict[str, dict[str, list[int]]] = self.request("rules", namespaces=[*namespaces])["counters"]
+        return {
+            space: {name: (packets, octets) for name, (packets, octets) in counters.items()}
+            for space, counters in found.items()
+        }
 
     def events(self, history: bool, follow: bool) -> Iterator[dict[str, Any]]:
         """The lab's events: those kept (history), then those to come (follow), until the lab ends."""

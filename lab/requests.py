@@ -199,6 +199,11 @@ def _counters(supervisor: Supervisor, channel: Channel, _: dict[str, Any]) -> No
     _look(supervisor, channel, lambda world: {"counters": world.counters()})
 
 
+def _rules(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) -> None:
+    asked = [str(one) for one in message.get("namespaces", ())]
+    _look(supervisor, channel, lambda world: {"counters": world.rule_counters(asked)})
+
+
 def _look(supervisor: Supervisor, channel: Channel, read: Callable[[World], dict[str, Any]]) -> None:
     world = supervisor.world
     if world is None or world.model is None:
@@ -267,6 +272,7 @@ _HANDLERS: dict[str, Callable[[Supervisor, Channel, dict[str, Any]], None]] = {
     "wait": _wait,
     "status": _status,
     "counters": _counters,
+    "rules": _rules,
     "socket": _socket,
     "events": _events,
     "stop": _stop,

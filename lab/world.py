@@ -150,7 +150,7 @@ class World:
             "lacks": list(self.qos.lacks),
             **self._qos_counters(),
             "impairments": self._impairments_json(),
-            "nft_counters": {space: self.kernel.counters(space) for space in self._ruled()},
+            "nft_counters": self.rule_counters(self._ruled()),
             "neighbors": {
                 space: [
                     {"address": str(n.address), "device": n.device, "mac": n.mac, "state": n.state}
@@ -163,6 +163,11 @@ class World:
     def counters(self) -> dict[str, Any]:
         """Of a status what counts frames by class, without what takes programs to be started."""
         return {"tag_counters": self._tag_counters(), **self._qos_counters()}
+
+    def rule_counters(self, namespaces: Sequence[str]) -> dict[str, dict[str, tuple[int, int]]]:
+        """What packet rules counted in those of the namespaces that have any: name -> (packets, octets)."""
+        ruled = self._ruled()
+        return {space: self.kernel.counters(space) for space in namespaces if space in ruled}
 
     def _tag_counters(self) -> dict[str, Any]:
         return self.tag_plane.counters().to_json() if self.tag_plane else {}

@@ -13,6 +13,7 @@
     markplane   policies at devices (BPF): classify, mark, steer into queues
     markcounters  what the marking plane counted, for people and for JSON
     marktables  compiled policies and counters in the kernel, shared between markings
+    marknames   which frames come to which marking, as its maps say it
     marklayout  the tables of csrc/mark.h, packed and unpacked
 
     impair      delay, jitter, loss, duplication, reordering and a rate for what devices send (C, `_impair`)

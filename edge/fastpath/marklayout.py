@@ -6,6 +6,7 @@ A test compares every size and offset with what the C compiler makes of the head
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge.model import Tag
@@ -13,14 +14,19 @@ from edge.net.objects import TREES_MAX, Marking
 from edge.qos.expressroute import ALLOWED
 
 _KEY = struct.Struct("=II 4H")
-_MARKING = struct.Struct("=4I Q")
-_DIRECT = struct.Struct("=II")
+_NAME = struct.Struct("=HBB")
+_MARKING = struct.Struct("=3I4x Q")
+_OWNER = struct.Struct("=I")
 _MARKED = struct.Struct("=5Q")
+COUNTERS_IN_BLOCK = 4
+"""Of an entry of `counters` (EDGE_MARKED_BLOCK); a marking begins with an entry of its own."""
 SIZES = {
     "edge_marking_key": _KEY.size,
-    "edge_direct": _DIRECT.size,
+    "edge_name": _NAME.size,
+    "edge_direct": _OWNER.size + _NAME.size,
     "edge_marking": _MARKING.size,
     "edge_marked": _MARKED.size,
+    "edge_marked_block": _MARKED.size * COUNTERS_IN_BLOCK,
 }
 
 HOOKS = {"ingress": 0, "egress": 1}
@@ -52,14 +58,39 @@ def tag_numbers(obj: Marking) -> tuple[int, int, int, int]:
     return *outer, *inner
 
 
-def direct_value(obj: Marking, index: int, number: int) -> bytes:
-    """Value of `direct`; number: of its entry of `markings`."""
-    return _DIRECT.pack(direct_owner(obj, index), number)
+@dataclass(frozen=True, slots=True)
+class Name:
+    """What leads frames to a marking: its entry of `markings`, and the place of its table in `policies`.
+
+    number: 0 is none. tags: in `direct`, whether the device has markings with a tag in `named`.
+    """
+
+    number: int
+    policy: int
+    tags: bool = False
+
+    @classmethod
+    def read(cls, value: bytes) -> Name:
+        """From a value of `named`."""
+        number, policy, tags = _NAME.unpack(value)
+        return cls(number, policy, bool(tags))
+
+    def packed(self) -> bytes:
+        """Value of `named`."""
+        return _NAME.pack(self.number, self.policy, self.tags)
 
 
-def direct_owner(obj: Marking, index: int) -> int:
+NO_NAME = Name(0, 0)
+
+
+def direct_value(owner: int, name: Name) -> bytes:
+    """Value of `direct`; owner: see `direct_owner`."""
+    return _OWNER.pack(owner) + name.packed()
+
+
+def direct_owner(index: int, hook: str) -> int:
     """What stands for device and hook in `direct`; its place there is that, modulo the number of places."""
-    return index * 2 + HOOKS[obj.hook]
+    return index * 2 + HOOKS[hook]
 
 
 def queue_base(tree: int | None) -> int:
@@ -71,22 +102,21 @@ def queue_base(tree: int | None) -> int:
     return HTB_MAJOR << 16 | (tree * QUEUES_IN_TREE + 1)
 
 
-def marking_value(obj: Marking, policy: int, counters: int) -> bytes:
-    """Value of `markings`; policy, counters: indexes of its table, and of its first counter.
+def marking_value(obj: Marking, counters: int) -> bytes:
+    """Value of `markings`; counters: number of its first counter.
 
     Raises ValueError for a queue tree that cannot be.
     """
     if obj.tree is not None and obj.hook == "ingress":
         raise ValueError("frames that arrive are in no queue; take the hook egress, or no tree")
     known = sum(1 << dscp for dscp in ALLOWED) if obj.msee else ALL_DSCPS
-    return _MARKING.pack(policy, counters, queue_base(obj.tree), KNOBS[obj.msee], known)
+    return _MARKING.pack(counters, queue_base(obj.tree), KNOBS[obj.msee], known)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadMarking:
     """A value of `markings` as it stands there. tree: None steers nowhere. knob: see KNOBS."""
 
-    policy: int
     counters: int
     tree: int | None
     knob: int
@@ -94,14 +124,14 @@ class ReadMarking:
 
 def read_marking(value: bytes) -> ReadMarking:
     """The inverse of `marking_value`, as far as it goes."""
-    policy, counters, base, knob, _known = _MARKING.unpack(value)
-    return ReadMarking(policy, counters, (base & 0xFFFF) // QUEUES_IN_TREE if base else None, knob)
+    counters, base, knob, _known = _MARKING.unpack(value)
+    return ReadMarking(counters, (base & 0xFFFF) // QUEUES_IN_TREE if base else None, knob)
 
 
-def read_direct(value: bytes) -> tuple[int, int]:
-    """Owner and number of a value of `direct`; number 0 is none."""
-    owner, number = _DIRECT.unpack(value)
-    return owner, number
+def read_direct(value: bytes) -> tuple[int, Name]:
+    """Owner and name of a value of `direct`."""
+    (owner,) = _OWNER.unpack_from(value)
+    return owner, Name.read(value[_OWNER.size :])
 
 
 def read_key(key: bytes) -> tuple[int, int, Tag | None, Tag | None]:
@@ -136,6 +166,24 @@ class Marked:
 
 
 def sum_marked(per_cpu: bytes) -> Marked:
-    """Add up what the kernel hands over for all possible CPUs."""
+    """Add up what was counted of one outcome in several places."""
     columns = zip(*_MARKED.iter_unpack(per_cpu), strict=True)
     return Marked(*(sum(column) for column in columns))
+
+
+def blocks_of(outcomes: int) -> int:
+    """How many entries of `counters` a marking of so many outcomes takes."""
+    return -(-outcomes // COUNTERS_IN_BLOCK)
+
+
+def sum_blocks(blocks: Iterable[bytes | None]) -> list[Marked]:
+    """Counters in order from entries of `counters`, as the kernel hands them over for all possible CPUs.
+
+    None: no such entry; nothing was counted there.
+    """
+    counted = []
+    for block in blocks:
+        per_cpu = block or bytes(SIZES["edge_marked_block"])
+        rows = [per_cpu[at : at + _MARKED.size] for at in range(0, len(per_cpu), _MARKED.size)]
+        counted += [sum_marked(b"".join(rows[n::COUNTERS_IN_BLOCK])) for n in range(COUNTERS_IN_BLOCK)]
+    return counted

@@ -20,18 +20,18 @@ from dataclasses import dataclass, field
 
 from edge.errors import CapabilityError, KernelError, UsageError
 from edge.fastpath import attach as hooks
-from edge.fastpath import bpf
 from edge.fastpath.attach import Attachment, Direction, HookKind, Place
 from edge.fastpath.layout import pack_index
 from edge.fastpath.markcounters import MarkCounters, MarkingCounters
 from edge.fastpath.marklayout import (
+    COUNTERS_IN_BLOCK,
     Marked,
-    direct_owner,
-    direct_value,
-    marking_key,
+    Name,
+    blocks_of,
     marking_value,
-    sum_marked,
+    sum_blocks,
 )
+from edge.fastpath.marknames import Names
 from edge.fastpath.marktables import Ranges, Table, Tables
 from edge.fastpath.program import Loaded, shipped
 from edge.fastpath.refusals import (
@@ -61,17 +61,16 @@ class _Hook:
 
 @dataclass(slots=True)
 class _Record:
-    """A marking in the kernel. number: its entry of `markings`, value: what stands there; counters: the first
-    of its range; name: the map and the key there by which frames come to it; carried: what it counted before
-    its policy was changed, by rule (None: no rule) and class."""
+    """A marking in the kernel. number: its entry of `markings`, value: what stands there; block: the first of
+    its entries of `counters`; carried: what it counted before its policy was changed, by rule (None: no rule)
+    and class."""
 
     obj: Marking
     index: int
     table: Table
-    counters: int
+    block: int
     number: int
     value: bytes
-    name: tuple[bpf.Map, bytes]
     carried: dict[str | None, Marked] = field(default_factory=dict)
     carried_classes: dict[str, Marked] = field(default_factory=dict)
 
@@ -80,8 +79,12 @@ class _Record:
         return (self.index, self.obj.hook)
 
     @property
-    def outcomes(self) -> int:
-        return len(rules_of(self.obj.policy, self.obj.towards)) + 1
+    def name(self) -> Name:
+        return Name(self.number, self.table.slot)
+
+    @property
+    def blocks(self) -> int:
+        return blocks_of(len(rules_of(self.obj.policy, self.obj.towards)) + 1)
 
 
 class MarkPlane:
@@ -105,7 +108,9 @@ class MarkPlane:
         spec = shipped("mark").maps
         self._ranges = Ranges(0, spec["counters"].max_entries)
         self._numbers = Ranges(1, spec["markings"].max_entries)
-        self._tables = Tables(self._kernel.maps["policies"], spec["policy"], spec["policies"].max_entries)
+        maps = self._kernel.maps
+        self._tables = Tables(maps["policies"], spec["policy"], spec["policies"].max_entries)
+        self._names = Names(maps["direct"], maps["named"], spec["direct"].max_entries)
 
     @staticmethod
     def probe(hook: HookKind = "auto") -> str | None:
@@ -139,9 +144,8 @@ class MarkPlane:
                     raise already_there()
                 self.remove(obj)
             record = self._record(obj, index, undo)
-            undo.callback(self._unname, record)
-            where, key = record.name
-            where.put(key, self._naming(record))
+            undo.callback(self._names.drop, obj, index)
+            self._names.put(obj, index, record.name)
             self._use_hook(record, netns_fd)
             self._records[obj.key] = record
             undo.pop_all()
@@ -160,8 +164,7 @@ class MarkPlane:
                 words = "device, hook and tags are fixed; remove the marking and add the new one"
                 raise OSError(errno.EINVAL, words)
             record = self._record(after, known.index, undo)
-            where, key = record.name
-            where.put(key, self._naming(record))
+            self._names.put(after, known.index, record.name)
             undo.pop_all()
             self._records[after.key] = record
             self._tables.give_back(known.table)
@@ -174,7 +177,7 @@ class MarkPlane:
             known = self._records.pop(obj.key, None)
             if known is None:
                 raise not_there()
-            self._unname(known)
+            self._names.drop(known.obj, known.index)
             hook = self._hooks[known.hook]
             hook.users -= 1
             if not hook.users:
@@ -217,46 +220,21 @@ class MarkPlane:
         """Bring its policy and zeroed counters into the kernel; nothing uses them yet."""
         table = self._tables.take(map_value(compile_policy(obj.policy, obj.towards, obj.treatment)))
         undo.callback(self._tables.give_back, table)
-        outcomes = len(rules_of(obj.policy, obj.towards)) + 1
-        first = self._ranges.take(outcomes)
-        undo.callback(self._ranges.give_back, first, outcomes)
+        blocks = blocks_of(len(rules_of(obj.policy, obj.towards)) + 1)
+        first = self._ranges.take(blocks)
+        undo.callback(self._ranges.give_back, first, blocks)
         counters = self._kernel.maps["counters"]
-        for number in range(first, first + outcomes):
-            counters.put(pack_index(number), bytes(counters.value_size))
+        for block in range(first, first + blocks):
+            counters.put(pack_index(block), bytes(counters.value_size))
         number = self._numbers.take(1)
         undo.callback(self._numbers.give_back, number, 1)
-        value = marking_value(obj, table.slot, first)
+        value = marking_value(obj, first * COUNTERS_IN_BLOCK)
         self._kernel.maps["markings"].put(pack_index(number), value)
-        return _Record(obj, index, table, first, number, value, self._name_of(obj, index))
-
-    def _name_of(self, obj: Marking, index: int) -> tuple[bpf.Map, bytes]:
-        """Where a marking is or shall be named: in `direct` unless it has a tag or the place is taken."""
-        known = self._records.get(obj.key)
-        if known is not None and known.index == index:
-            return known.name
-        direct = self._kernel.maps["direct"]
-        place = pack_index(direct_owner(obj, index) % shipped("mark").maps["direct"].max_entries)
-        if obj.outer is None and direct.get(place) == bytes(direct.value_size):
-            return direct, place
-        return self._kernel.maps["named"], marking_key(obj, index)
-
-    def _naming(self, record: _Record) -> bytes:
-        """What leads frames to its entry of `markings`."""
-        if record.name[0] is self._kernel.maps["direct"]:
-            return direct_value(record.obj, record.index, record.number)
-        return pack_index(record.number)
-
-    def _unname(self, record: _Record) -> None:
-        """Lead frames to no entry."""
-        where, key = record.name
-        if where is self._kernel.maps["direct"]:
-            where.put(key, bytes(where.value_size))
-        else:
-            where.delete(key)
+        return _Record(obj, index, table, first, number, value)
 
     def _free(self, record: _Record) -> None:
         self._numbers.give_back(record.number, 1)
-        self._ranges.give_back(record.counters, record.outcomes)
+        self._ranges.give_back(record.block, record.blocks)
 
     def _use_hook(self, record: _Record, netns_fd: int) -> None:
         hook = self._hooks.get(record.hook)
@@ -273,8 +251,7 @@ class MarkPlane:
         hook.users += 1
 
     def _intact(self, record: _Record) -> bool:
-        where, key = record.name
-        there = where.get(key) == self._naming(record)
+        there = self._names.intact(record.obj, record.index, record.name)
         there = there and self._kernel.maps["markings"].get(pack_index(record.number)) == record.value
         return there and self._hooks[record.hook].attachment.alive() and self._tables.intact(record.table)
 
@@ -283,12 +260,11 @@ class MarkPlane:
         policy = record.obj.policy
         rules: dict[str | None, Marked] = {}
         classes = dict(record.carried_classes)
-        outcomes = [None, *rules_of(policy, record.obj.towards)]
-        for number, position in enumerate(outcomes, record.counters):
+        blocks = range(record.block, record.block + record.blocks)
+        counts = sum_blocks(self._kernel.maps["counters"].get(pack_index(block)) for block in blocks)
+        for position, counted in zip([None, *rules_of(policy, record.obj.towards)], counts, strict=False):
             rule = None if position is None else policy.rules[position]
             name, class_name = (None, "default") if rule is None else (rule.name, rule.class_name)
-            data = self._kernel.maps["counters"].get(pack_index(number))
-            counted = Marked() if data is None else sum_marked(data)
             classes[class_name] = classes.get(class_name, Marked()) + counted
             rules[name] = rules.get(name, record.carried.get(name, Marked())) + counted
         return rules, classes

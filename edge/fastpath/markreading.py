@@ -21,14 +21,18 @@ from edge.fastpath.bpfids import OpenedMap, program, programs_at
 from edge.fastpath.layout import pack_index, unpack_index
 from edge.fastpath.markcounters import ClassCounters, MarkingCounters, RuleCounters
 from edge.fastpath.marklayout import (
+    COUNTERS_IN_BLOCK,
     HOOKS,
     KNOBS,
     Marked,
+    Name,
     ReadMarking,
+    blocks_of,
+    direct_owner,
     read_direct,
     read_key,
     read_marking,
-    sum_marked,
+    sum_blocks,
 )
 from edge.fastpath.program import shipped
 from edge.model import Tag
@@ -93,9 +97,8 @@ class MarkReader:
         return found
 
     def _read(self, plane: _Plane, index: int, device: str, hook: Hook, found: MarkReading) -> None:
-        for (outer, inner), number in plane.numbers(index, hook):
-            marking = plane.marking(number)
-            table = plane.table(marking.policy) if marking is not None else None
+        for (outer, inner), led in plane.names(index, hook):
+            marking, table = plane.marking(led.number), plane.table(led.policy)
             if marking is None or table is None:
                 # Changed between two looks at it.
                 continue
@@ -103,7 +106,7 @@ class MarkReader:
             if table not in self._known:
                 self._known[table] = self._recognise(table)
             known = self._known[table]
-            counts = [plane.counted(marking.counters + n) for n in range(len(verdicts))]
+            counts = plane.counted(marking.counters, len(verdicts))
             at = Endpoint("", device)
             name = _policy_name(known, marking.knob)
             counters = _counters(at, hook, name, known, verdicts, counts)
@@ -119,17 +122,19 @@ class _Plane:
 
     maps: Mapping[str, OpenedMap]
 
-    def numbers(self, index: int, hook: Hook) -> Iterator[tuple[tuple[Tag | None, Tag | None], int]]:
-        """Tags, the outermost first, and number of the markings of a device at a hook."""
-        owner = index * 2 + HOOKS[hook]
+    def names(self, index: int, hook: Hook) -> Iterator[tuple[tuple[Tag | None, Tag | None], Name]]:
+        """Tags, the outermost first, and what leads to the markings of a device at a hook."""
+        wanted = direct_owner(index, hook)
         direct = self.maps["direct"]
-        value = direct.get(pack_index(owner % direct.max_entries))
-        if value is not None and read_direct(value)[0] == owner and read_direct(value)[1]:
-            yield (None, None), read_direct(value)[1]
+        value = direct.get(pack_index(wanted % direct.max_entries))
+        if value is not None:
+            owner, name = read_direct(value)
+            if owner == wanted and name.number:
+                yield (None, None), name
         for key, named in self.maps["named"].items():
             at, at_hook, *tags = read_key(key)
             if (at, at_hook) == (index, HOOKS[hook]):
-                yield (tags[0], tags[1]), unpack_index(named)
+                yield (tags[0], tags[1]), Name.read(named)
 
     def marking(self, number: int) -> ReadMarking | None:
         value = self.maps["markings"].get(pack_index(number))
@@ -149,9 +154,10 @@ class _Plane:
         finally:
             held.close()
 
-    def counted(self, number: int) -> Marked:
-        data = self.maps["counters"].get(pack_index(number))
-        return Marked() if data is None else sum_marked(data)
+    def counted(self, first: int, outcomes: int) -> list[Marked]:
+        begin = first // COUNTERS_IN_BLOCK
+        blocks = range(begin, begin + blocks_of(outcomes))
+        return sum_blocks(self.maps["counters"].get(pack_index(block)) for block in blocks)[:outcomes]
 
 
 def _programs(index: int, direction: Direction, route: RouteSocket) -> Iterator[int]:

@@ -45,7 +45,7 @@ class _Record:
     def body(self, where: Where) -> bytes:
         """struct edge_ring_mark."""
         stage = LEAVING if (self.obj.hook == "egress") != where.turned else ARRIVING
-        return _MARK.pack(stage, *tag_numbers(self.obj)) + marking_value(self.obj, 0, self.first)
+        return _MARK.pack(stage, *tag_numbers(self.obj)) + marking_value(self.obj, self.first)
 
 
 class RingMarks:
@@ -150,7 +150,7 @@ class RingMarks:
     def _record(self, obj: Marking) -> _Record:
         table = compile_policy(obj.policy, obj.towards, obj.treatment)
         # Says what cannot be before anything is taken.
-        marking_value(obj, 0, 0)
+        marking_value(obj, 0)
         tag_numbers(obj)
         first = self._counters.take(len(rules_of(obj.policy, obj.towards)) + 1)
         try:

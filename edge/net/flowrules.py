@@ -12,14 +12,14 @@ from edge.net.ruletext import chain, counter, plain, quoted
 REFUSED_FLOWS = "refused_flows"
 """Named counter of packets dropped because no flow from inside asked for them."""
 
-CAPPED = "capped"
-"""Named counter of packets dropped because they came above a cap of a rate."""
-
 _BURST_S = 0.05
-"""How much above the rate may come at once, in seconds of it: a bucket as a router's policer has."""
+"""How much above a cap may come at once, in seconds of it: a bucket as a router's policer has. Where octets
+count, nftables itself adds a whole second of the rate (nft_limit.c)."""
 
 _BURST_MIN = 15_000
 """Octets of the smallest bucket: ten full packets."""
+
+_BURST_PACKETS_MIN = 10
 
 
 def published(ports: tuple[PublishedPort, ...]) -> str:
@@ -59,14 +59,28 @@ def stateful(filters: tuple[StatefulFilter, ...]) -> str:
 
 
 def rate_caps(caps: tuple[RateCap, ...]) -> str:
-    """What leaves by an interface above its rate is dropped and counted."""
+    """What leaves by an interface above its rate, or in too many packets, is dropped and counted."""
     if not caps:
         return ""
+    named: dict[str, None] = {}
     lines = ["type filter hook forward priority filter; policy accept;"]
     for cap in caps:
+        out = f"oifname {quoted(cap.interface)}"
         rate = f"limit rate over {cap.rate_bps // 8} bytes/second burst {_burst(cap)} bytes"
-        lines.append(f"oifname {quoted(cap.interface)} {rate} counter name {CAPPED} drop")
-    return "\n".join((counter(CAPPED), chain("rates", lines)))
+        lines.append(f"{out} {rate} counter name {cap.counted} drop")
+        named[cap.counted] = None
+        if cap.packets_per_s is not None:
+            name = packets_counter(cap)
+            burst = _packets_burst(cap.packets_per_s)
+            rate = f"limit rate over {cap.packets_per_s}/second burst {burst} packets"
+            lines.append(f"{out} {rate} counter name {name} drop")
+            named[name] = None
+    return "\n".join((*map(counter, named), chain("rates", lines)))
+
+
+def packets_counter(cap: RateCap) -> str:
+    """Name of the counter of what a cap dropped for the number of packets."""
+    return f"{cap.counted}_packets"
 
 
 def xtables_published(ports: tuple[PublishedPort, ...]) -> list[str]:
@@ -98,16 +112,28 @@ def xtables_stateful(filters: tuple[StatefulFilter, ...]) -> list[str]:
 
 def xtables_rate_caps(caps: tuple[RateCap, ...]) -> list[str]:
     """Lines of the table `filter` with the meaning of `rate_caps`."""
-    return [
-        f"-A FORWARD -o {plain(cap.interface)} -m hashlimit --hashlimit-above {cap.rate_bps // 8}b/s"
-        f" --hashlimit-burst {_xtables_burst(cap)}b --hashlimit-name cap{number}"
-        f" -m comment --comment {CAPPED} -j DROP"
-        for number, cap in enumerate(caps)
-    ]
+    lines = []
+    for number, cap in enumerate(caps):
+        out = f"-A FORWARD -o {plain(cap.interface)} -m hashlimit"
+        lines.append(
+            f"{out} --hashlimit-above {cap.rate_bps // 8}b/s --hashlimit-burst {_xtables_burst(cap)}b"
+            f" --hashlimit-name cap{number} -m comment --comment {cap.counted} -j DROP"
+        )
+        if cap.packets_per_s is not None:
+            lines.append(
+                f"{out} --hashlimit-above {cap.packets_per_s}/sec"
+                f" --hashlimit-burst {_packets_burst(cap.packets_per_s)}"
+                f" --hashlimit-name cap{number}p -m comment --comment {packets_counter(cap)} -j DROP"
+            )
+    return lines
 
 
 def _burst(cap: RateCap) -> int:
     return max(_BURST_MIN, int(cap.rate_bps / 8 * _BURST_S))
+
+
+def _packets_burst(packets_per_s: int) -> int:
+    return max(_BURST_PACKETS_MIN, int(packets_per_s * _BURST_S))
 
 
 def _xtables_burst(cap: RateCap) -> int:

@@ -50,11 +50,15 @@ class Neighbor:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What a device counted since it was made: octets of frames as the device has them, without FCS."""
+    """What a device counted since it was made: octets of frames as the device has them, without FCS.
+
+    rx_packets: frames, of which one of GSO is one.
+    """
 
     mac: str
     rx_octets: int
     tx_octets: int
+    rx_packets: int = 0
 
 
 def links(netns_fd: int) -> tuple[Link, ...]:
@@ -98,8 +102,8 @@ def read_traffic(route: RouteSocket) -> dict[str, Traffic]:
         link = parse_link(message.payload)
         stats = nl.attributes(message.payload, _IFINFOMSG_OCTETS).get(_IFLA_STATS64, b"")
         if len(stats) >= _STATS64.size:
-            _, _, rx_octets, tx_octets = _STATS64.unpack_from(stats)
-            found[link.name] = Traffic(link.mac, rx_octets, tx_octets)
+            rx_packets, _, rx_octets, tx_octets = _STATS64.unpack_from(stats)
+            found[link.name] = Traffic(link.mac, rx_octets, tx_octets, rx_packets)
     return found
 
 

@@ -66,7 +66,34 @@ def families(now: Sample) -> Iterator[Metric]:
         learned.add_metric(peer, state.found.imported if state.found else 0)
         advertised.add_metric(peer, state.found.exported if state.found else 0)
     yield from (arp, bgp, traffic, drops, learned, advertised)
+    yield from _gateways(now)
     yield from _ports(now)
+
+
+def _gateways(now: Sample) -> Iterator[Metric]:
+    if not now.instances:
+        return
+    octets = CounterMetricFamily(
+        "expressroute_gateway_received_bytes",
+        "Octets that an instance of a gateway received (ExpressRouteGatewayBitsPerSecond)",
+        labels=("instance",),
+    )
+    packets = CounterMetricFamily(
+        "expressroute_gateway_received_packets",
+        "Packets that an instance of a gateway received (ExpressRouteGatewayPacketsPerSecond)",
+        labels=("instance",),
+    )
+    drops = CounterMetricFamily(
+        "expressroute_gateway_dropped_bytes",
+        "Octets above what the gateway's SKU passes, by the limit that took them; Azure has no such metric",
+        labels=("instance", "direction", "limit"),
+    )
+    for one in now.instances:
+        octets.add_metric((one.namespace,), one.octets)
+        packets.add_metric((one.namespace,), one.packets)
+        for item in one.dropped:
+            drops.add_metric((one.namespace, item.way.lower(), item.limit.lower()), item.octets)
+    yield from (octets, packets, drops)
 
 
 def _ports(now: Sample) -> Iterator[Metric]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from edge.net.objects import Endpoint
 from lab.access import LabAccess
+from lab.azure.gateways import GatewayReading, read_gateways
 from lab.azure.paths import PeeringPath, peering_paths
 from lab.azure.ports import PortReading, read_ports
 from lab.azure.readout import Reading, read_path
@@ -20,7 +21,7 @@ from lab.azure.tables import INCOMPLETE
 from lab.model import Circuit, ConnectionName, LabModel, PeeringEnd
 from lab.sessions import SessionState, read_sessions
 
-Unit = Literal["Percent", "BitsPerSecond", "Count"]
+Unit = Literal["Percent", "BitsPerSecond", "CountPerSecond", "Count"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Sample:
 
     dropped: (circuit, path) -> octets that the policer dropped, into Azure and out of it. gateways:
     sessions of the virtual networks' gateways, with what BIRD says of them. ports: of Direct pairs.
+    instances: of the virtual networks' gateways, what passed them and what did not.
     """
 
     time: float
@@ -57,6 +59,7 @@ class Sample:
     dropped: tuple[tuple[tuple[str, ConnectionName], tuple[int, int]], ...]
     gateways: tuple[SessionState, ...]
     ports: tuple[PortReading, ...] = ()
+    instances: tuple[GatewayReading, ...] = ()
 
 
 def sample(access: LabAccess, now: float) -> Sample:
@@ -71,6 +74,7 @@ def sample(access: LabAccess, now: float) -> Sample:
         tuple(_dropped(model, paths, counters)),
         read_sessions(access, model, spaces),
         read_ports(access),
+        read_gateways(access),
     )
 
 
@@ -126,6 +130,7 @@ def metrics(model: LabModel, before: Sample, after: Sample) -> tuple[Metric, ...
         *_traffic(circuits, before, after),
         *_drops(before, after),
         *_gateway_routes(after),
+        *_gateway_traffic(before, after),
         *_ports(before, after),
     )
 
@@ -197,6 +202,24 @@ def _gateway_routes(after: Sample) -> Iterator[Metric]:
             ("ExpressRouteGatewayCountOfRoutesAdvertisedToPeer", state.found.exported if state.found else 0),
         ):
             yield Metric(name, state.namespace, "Count", dimensions, float(count))
+
+
+def _gateway_traffic(before: Sample, after: Sample) -> Iterator[Metric]:
+    """What instances received; and what their limits dropped, by names of ours, for Azure has none."""
+    earlier = {one.namespace: one for one in before.instances}
+    seconds = after.time - before.time
+    for now in after.instances:
+        old = earlier.get(now.namespace, now)
+        role = ("roleInstance", now.namespace)
+        bits = round(_rate(old.octets, now.octets, seconds), 3)
+        packets = round(_rate(old.packets, now.packets, seconds) / 8, 3)
+        yield Metric("ExpressRouteGatewayBitsPerSecond", now.namespace, "BitsPerSecond", (role,), bits)
+        yield Metric("ExpressRouteGatewayPacketsPerSecond", now.namespace, "CountPerSecond", (role,), packets)
+        before_it = {(one.way, one.limit): one.octets for one in old.dropped}
+        for one in now.dropped:
+            name = f"LabGatewayDropBits{one.way}PerSecond"
+            bits = round(_rate(before_it.get((one.way, one.limit), 0), one.octets, seconds), 3)
+            yield Metric(name, now.namespace, "BitsPerSecond", (role, ("Limit", one.limit)), bits)
 
 
 def _ports(before: Sample, after: Sample) -> Iterator[Metric]:

@@ -245,7 +245,9 @@ class Vnet(Part):
         description="Prefixes of the network, announced as they stand.", examples=[["10.50.0.0/16"]]
     )
     gateway: Literal["Standard", "HighPerformance", "UltraPerformance", "ErGw1AZ", "ErGw2AZ", "ErGw3AZ"] = (
-        Field(default="ErGw1AZ", description="Gateway SKU; says how many circuits it joins.")
+        Field(
+            default="ErGw1AZ", description="Gateway SKU; how many circuits it joins and how much it passes."
+        )
     )
     gateway_subnet: (
         Annotated[list[InterfacePrefix], OneOrMany(), Field(min_length=1, max_length=2)] | None

@@ -16,6 +16,7 @@ from edge.model import (
     NoFragments,
     Originate,
     PlainInterface,
+    RateCap,
     Router,
     Session,
     Vrf,
@@ -31,6 +32,7 @@ from lab.topology.addresses import at
 from lab.topology.orders import CircuitOrder
 from lab.topology.parts import INTERNAL_TIMERS, Parts
 from lab.topology.schema import Oversize, Topology
+from lab.topology.throughput import gateway_caps
 from lab.topology.vpn import VpnPlan, build_gateway, gateway_session
 
 BASE_LOCAL_PREF = 100
@@ -65,6 +67,11 @@ class VnetPlan:
     def gateway_addresses(self, instance: int) -> tuple[Interface, ...]:
         """A gateway instance's addresses in the GatewaySubnet."""
         return tuple(at(subnet, gateway_offsets(subnet)[instance]) for subnet in self.gateway_subnets)
+
+    @property
+    def gateway_caps(self) -> tuple[RateCap, ...]:
+        """What an instance of the gateway passes on; empty without a gateway."""
+        return gateway_caps(self.gateway) if self.gateway is not None else ()
 
     def link_to(self, circuit: str) -> Connection | None:
         """The connection to a circuit, or None."""
@@ -213,6 +220,7 @@ def _gateway(
         ),
         sessions=tuple(sessions),
         originates=tuple(Originate(network) for network in vnet.announced),
+        rate_caps=vnet.gateway_caps,
         no_fragments=NoFragments(GATEWAY_MTU, vnet.oversize == "icmp"),
     )
     parts.router(Router(node, node, vrfs=(vrf,)), "gateway", "cloud")

@@ -274,9 +274,10 @@ def test_packed_sizes_and_fields_are_those_of_the_compiler_and_the_maps() -> Non
         assert _native.lib.edge_native_sizeof(name.encode()) == size, name
     maps = shipped("mark").maps
     assert (maps["named"].key_size, maps["named"].value_size) == (marklayout.SIZES["edge_marking_key"], 4)
+    assert marklayout.SIZES["edge_name"] == 4
     assert maps["markings"].value_size == marklayout.SIZES["edge_marking"]
     assert maps["direct"].value_size == marklayout.SIZES["edge_direct"]
-    assert maps["counters"].value_size == marklayout.SIZES["edge_marked"]
+    assert maps["counters"].value_size == marklayout.SIZES["edge_marked_block"]
 
     def at(of: str, field: str) -> int:
         offset = int(_native.lib.edge_native_offsetof(of.encode(), field.encode()))
@@ -293,15 +294,25 @@ def test_packed_sizes_and_fields_are_those_of_the_compiler_and_the_maps() -> Non
     assert at("edge_marking_key", "inner_vid") == 14
     with pytest.raises(ValueError, match="stands below an outer one"):
         marking_key(Marking(AT, "egress", Policy("p", ()), "out", "mark", inner=Tag(9)), 1)
-    value = marking_value(obj, 5, 6)
-    expected = {"policy": 5, "counters": 6, "queue_base": 0x10031, "knob": 0}
+    value = marking_value(obj, 8)
+    expected = {"counters": 8, "queue_base": 0x10031, "knob": 0}
     for field, number in expected.items():
         assert struct.unpack_from("=I", value, at("edge_marking", field)) == (number,), field
     assert struct.unpack_from("=Q", value, at("edge_marking", "known")) == (ALL_DSCPS,)
-    assert marklayout.direct_value(obj, 9, 4) == struct.pack("=II", 19, 4)
-    assert (at("edge_direct", "owner"), at("edge_direct", "number")) == (0, 4)
+    owner, name = marklayout.direct_owner(9, "egress"), marklayout.Name(0x0102, 63, tags=True)
+    direct = marklayout.direct_value(owner, name)
+    assert struct.unpack_from("=I", direct, at("edge_direct", "owner")) == (19,)
+    packed = direct[at("edge_direct", "name") :]
+    assert packed == name.packed()
+    assert struct.unpack_from("=H", packed, at("edge_name", "number")) == (0x0102,)
+    assert (packed[at("edge_name", "policy")], packed[at("edge_name", "tags")]) == (63, 1)
+    assert marklayout.read_direct(direct) == (owner, name)
     per_cpu = struct.pack("=5Q", 1, 2, 3, 4, 5) + struct.pack("=5Q", 10, 20, 30, 40, 50)
     assert marklayout.sum_marked(per_cpu) == Marked(11, 22, 33, 44, 55)
+    blocks = [struct.pack("=40Q", *range(40)), None]
+    assert marklayout.sum_blocks(blocks)[:5] == [
+        Marked(*(2 * first + 20 + 2 * n for n in range(5))) for first in (0, 5, 10, 15)
+    ] + [Marked()]
     fields = ("packets", "bytes", "remarked", "dropped", "unknown")
     assert [at("edge_marked", field) for field in fields] == [0, 8, 16, 24, 32]
 

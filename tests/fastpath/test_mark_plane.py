@@ -13,6 +13,7 @@ import pytest
 from edge.errors import KernelError
 from edge.fastpath import bpf
 from edge.fastpath.layout import pack_index
+from edge.fastpath.marklayout import direct_owner
 from edge.fastpath.markplane import MarkPlane
 from edge.fastpath.marktables import Ranges
 from edge.fastpath.program import shipped
@@ -69,7 +70,7 @@ def test_a_marking_is_found_as_long_as_everything_of_it_is_there(plane: MarkPlan
     for where, key, wrong in (
         (record.table.held, pack_index(0), bytes(broken)),
         (plane._kernel.maps["markings"], pack_index(record.number), bytes(len(record.value))),
-        (plane._kernel.maps["direct"], record.name[1], bytes(8)),
+        (plane._kernel.maps["direct"], pack_index(direct_owner(LOOPBACK, "egress")), bytes(8)),
     ):
         right = where.get(key)
         assert right is not None

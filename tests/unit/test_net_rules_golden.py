@@ -81,7 +81,11 @@ FLOWS = Vrf(
         ),
     ),
     firewalls=(StatefulFilter("wan"), StatefulFilter("ams1.200")),
-    rate_caps=(RateCap("far.gr", 50_000_000), RateCap("near.gr", 1_000_000)),
+    rate_caps=(
+        RateCap("far.gr", 50_000_000),
+        RateCap("near.gr", 1_000_000),
+        RateCap("gw", 500_000_000, 50_000, "capped_out"),
+    ),
 )
 
 RULED = {"ce": CE, "msee": MSEE, "both": BOTH, "flows": FLOWS, "gateway": GATEWAY, "silent": SILENT}
