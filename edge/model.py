@@ -430,10 +430,36 @@ class OwnRouting:
 
 
 @dataclass(frozen=True, slots=True)
+class IkeOffers:
+    """What an end of a tunnel proposes and accepts, the best first, in strongSwan's words.
+
+    Lives are of keys: of the IKE association, and of those of a tunnel in seconds and octets. dead_peer_s:
+    after so many seconds without an answer the other end counts as dead.
+    """
+
+    ike: tuple[str, ...]
+    esp: tuple[str, ...]
+    ike_life_s: int
+    life_s: int
+    life_octets: int
+    dead_peer_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyExchange:
+    """A tunnel's keys are negotiated by IKEv2 with a pre-shared key (RFC 7296). initiates: unasked."""
+
+    shared_key: str = field(repr=False)
+    initiates: bool
+    offers: IkeOffers
+
+
+@dataclass(frozen=True, slots=True)
 class IpsecTunnel:
     """The end of a route-based IPsec tunnel: what is routed to the device `name` leaves as ESP (RFC 4303).
 
-    The device's addresses stand in a PlainInterface of that name. The rest is as in edge.net.objects.
+    The device's addresses stand in a PlainInterface of that name. With an `exchange` there are no numbers and
+    keys (0 and empty). The rest is as in edge.net.objects.
     """
 
     name: str
@@ -445,6 +471,7 @@ class IpsecTunnel:
     key_out: str = field(repr=False)
     key_in: str = field(repr=False)
     mtu: int
+    exchange: KeyExchange | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 
 from edge.bgp.config import render
+from edge.ike.objects import daemon_of
 from edge.model import (
     TRUNK_MTU,
     Interface,
@@ -177,6 +178,9 @@ def _objects(router: Router, realisation: RealisationName) -> Iterator[KernelObj
                 tunnel.key_in,
                 tunnel.mtu,
             )
+        keys = daemon_of(vrf)
+        if keys is not None:
+            yield keys
         interfaces: tuple[Subinterface | PlainInterface, ...] = (*vrf.subinterfaces, *vrf.interfaces)
         for interface in interfaces:
             at = Endpoint(vrf.namespace, interface.name)

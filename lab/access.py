@@ -54,7 +54,9 @@ class LabAccess(Protocol):
         realisation {name, reason}; started (Unix time, seconds); daemons {namespace:
         {software, pid, pids, restarts}};
         links {"namespace:device": {up, carrier}}; tag_counters (the tag plane's to_json);
-        md5_failures {namespace: count}; nft_counters {namespace: {name: [packets, bytes]}};
+        md5_failures {namespace: count};
+        ike {namespace: {device: {remote, established, trouble}}} of tunnels;
+        nft_counters {namespace: {name: [packets, bytes]}};
         marking and lacks (lab.marks.QosSupport); queues: a list of edge.net.queues.ClassCounters;
         markings: a list of edge.fastpath.markcounters.MarkingCounters;
         neighbors {namespace: [{address, device, mac, state}]}.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge.bgp.diagnosis import why_down
+from edge.ike.words import why_no_keys
 from lab.lookup import node_of, other_end
 from lab.model import LabModel, PeeringEnd
 from lab.places import circuit_links
@@ -44,6 +45,9 @@ def why_not_established(
             return f"{at} is shut down: bring it up"
         if link.get("carrier") is False:
             return f"{at} has no carrier: look at the link and at its other end"
+        keys = status.get("ike", {}).get(state.namespace, {}).get(state.session.interface)
+        if keys is not None and not keys["established"]:
+            return why_no_keys(keys["remote"], keys["trouble"])
         if _unresolved(state, status):
             asked = "ARP" if state.session.family == 4 else "neighbour discovery"
             reason = f"{state.session.neighbor} does not answer {asked} on {at}"

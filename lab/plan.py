@@ -27,11 +27,15 @@ _TITLES = (
     "tags and packet rules",
     "impairments",
     "MACsec key agreement",
+    "IPsec key exchange",
     "BIRD",
     "users' own routers",
     "names",
 )
-_OUTLIVE_NAMESPACE = ("namespace", "veth", "tags", "virtual-circuit", "mka", "bird", "own-router", names.KIND)
+_OUTLIVE_NAMESPACE = (
+    *("namespace", "veth", "tags", "virtual-circuit", "mka", "ike", "bird", "own-router"),
+    names.KIND,
+)
 """Kinds that do not vanish with a namespace: a wire has a second end, tags are entries of a map that all
 namespaces share, and daemons are processes that must be stopped in order."""
 

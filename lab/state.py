@@ -35,6 +35,9 @@ RECHECK_S = 0.01
 OWN_ROUTERS = "routers"
 """Folder of what users' own routers keep (edge.own), beside the BIRDs' in a run directory."""
 
+IKE = "ike"
+"""Folder of the configurations and sockets of key exchanges (edge.ike)."""
+
 NAMES = "names"
 """Folder of the certificate authority and of the servers behind names (lab.names)."""
 

@@ -18,6 +18,8 @@ from edge.errors import EdgeError
 from edge.fastpath.impair import EitherPlane, ImpairmentPlane
 from edge.fastpath.ring import RingPlane
 from edge.fastpath.tagplane import TagPlane
+from edge.ike.objects import IkeDaemon
+from edge.ike.support import require_strongswan
 from edge.net import readings
 from edge.net.capabilities import Asked, Realisation, choose_realisation, probe
 from edge.net.kernel import Kernel
@@ -86,6 +88,8 @@ class World:
         wanted = self._compiled(model)
         if any(isinstance(item, Macsec) for item in wanted):
             require_macsec()
+        if any(isinstance(item, IkeDaemon) for item in wanted):
+            require_strongswan()
         before = self._compiled(self.model) if self.model is not None else ()
         found = without_theirs(self.found(wanted), wanted, before)
         return diff(*without_hanging(hanging(model), wanted, found))
@@ -146,6 +150,7 @@ class World:
             "md5_failures": {
                 space: tcp_md5_failures(self.kernel.netns_fd(space)).total for space in self.daemons.routing()
             },
+            "ike": self.daemons.ike.tunnels(),
             "marking": self._marking(),
             "lacks": list(self.qos.lacks),
             **self._qos_counters(),

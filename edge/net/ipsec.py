@@ -2,7 +2,8 @@
 
 What is routed to the device leaves as ESP in tunnel mode (RFC 4303), encrypted with AES-GCM (RFC 4106); ESP
 from the other end appears on the device. Device and policies know each other by a mark. All of it is made by
-`ip`, whose input holds the keys, so that no list of processes shows them. Keys are given: none is negotiated.
+`ip`, whose input holds the keys, so that no list of processes shows them. A tunnel without keys is a device
+alone, whose associations and policies `edge.ike` negotiates.
 
 The kernel needs esp4 and ip_vti. Many small kernels have the key tables (`ip xfrm` lists them) and no ESP.
 """
@@ -48,6 +49,10 @@ def making(tunnel: IpsecTunnel, index: int) -> str:
         f"link add name {name} index {index} mtu {tunnel.mtu}"
         f" type vti local {local} remote {remote} key {number}"
     ]
+    if not tunnel.key_out:
+        # Who negotiates needs the kernel's ESP: try it now, while there is somebody to tell.
+        lines += (_trial("add", local, remote), _trial("delete", local, remote))
+        return "\n".join((*lines, ""))
     for way, spi, key in ((out, tunnel.spi_out, tunnel.key_out), (back, tunnel.spi_in, tunnel.key_in)):
         lines.append(
             f"xfrm state add {way} proto esp spi {spi:#x} reqid {number} mode tunnel"
@@ -63,12 +68,25 @@ def making(tunnel: IpsecTunnel, index: int) -> str:
 
 def unmaking(tunnel: IpsecTunnel) -> str:
     """Commands of `ip`, one a line, that take a tunnel away, or what there is of it. Pure."""
-    lines = [f"link delete {tunnel.at.device}"]
-    for direction in ("out", "in"):
-        lines.append(f"xfrm policy delete {_EVERYTHING} dir {direction} mark {tunnel.number}")
+    link = f"link delete {tunnel.at.device}\n"
+    # Negotiated associations and their policies are those of who negotiates.
+    return link + forgetting(tunnel.number) if tunnel.key_out else link
+
+
+def forgetting(number: int) -> str:
+    """Commands of `ip`, one a line, that take away the associations and policies of a number. Pure."""
+    lines = [
+        f"xfrm policy delete {_EVERYTHING} dir {direction} mark {number}"
+        for direction in ("out", "in", "fwd")
+    ]
     # Beside ours, those that the kernel began to ask for while ours were away.
-    lines.append(f"xfrm state deleteall reqid {tunnel.number}")
-    return "\n".join((*lines, ""))
+    return "\n".join((*lines, f"xfrm state deleteall reqid {number}", ""))
+
+
+def _trial(verb: str, local: object, remote: object) -> str:
+    # SPI 256 is the first that is not reserved (RFC 4303 2.1).
+    what = f"xfrm state {verb} src {local} dst {remote} proto esp spi 0x100"
+    return f"{what} mode tunnel aead {AEAD} 0x{'00' * 20} {ICV_BITS}" if verb == "add" else what
 
 
 def image(device: str, states: str, policies: str) -> str:
@@ -174,17 +192,19 @@ class Ipsec:
             return
 
     def _image(self, tunnel: IpsecTunnel) -> str:
-        listings = (
-            ("-d", "-j", "link", "show", tunnel.at.device),
-            ("xfrm", "state", "list", "reqid", str(tunnel.number)),
-            ("xfrm", "policy", "list"),
-        )
+        listings: tuple[tuple[str, ...], ...] = (("-d", "-j", "link", "show", tunnel.at.device),)
+        if tunnel.key_out:
+            own = ("xfrm", "state", "list", "reqid", str(tunnel.number))
+            listings = (*listings, own, ("xfrm", "policy", "list"))
         found = []
         for words in listings:
             code, listing, complaint = self._ip(tunnel.namespace, words)
             if code:
                 raise DaemonError(f"{tunnel}: ip cannot list it: {complaint.strip()}")
             found.append(listing)
+        if len(found) == 1:
+            # Negotiated ones move by themselves.
+            return image(found[0], "", "")
         device, states, policies = found
         return image(device, states, marked(policies, tunnel.number))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Literal, Protocol
 
+from edge.ike.objects import IkeDaemon
 from edge.model import Address, Interface, Network, Tag, TagStack
 from edge.qos.model import Policy, TrafficClass, Treatment
 
@@ -525,6 +526,7 @@ class IpsecTunnel:
 
     number: of the tunnel in its namespace, from 1; it marks what belongs together. keys: hexadecimal, 16
     octets for AES-128 (or 32 for AES-256) and 4 of salt (RFC 4106 8.1). The other end exchanges in and out.
+    Without keys only the device is made: edge.ike agrees on associations for it.
     """
 
     at: Endpoint
@@ -619,6 +621,7 @@ TIERS: tuple[tuple[type, ...], ...] = (
     (SubinterfaceTags, VirtualCircuit, Ruleset),
     (Impairment,),
     (MkaDaemon,),
+    (IkeDaemon,),
     (BirdDaemon,),
     (OwnRouter,),
 )

@@ -38,8 +38,7 @@ def build(topology: Topology, state: State) -> LabModel:
     core, internet = has_core(state), has_internet(topology)
     parts = Parts()
     vpns = _vpns(topology, state, orders)
-    for plan in vpns:
-        number_ends(parts, plan)
+    number_ends(parts, vpns)
     for name, site in topology.sites.items():
         build_site(parts, name, site, orders, tuple(plan for plan in vpns if plan.site == name))
     build_provider_edges(parts, topology, orders)
@@ -53,12 +52,12 @@ def build(topology: Topology, state: State) -> LabModel:
         parts,
         vnets,
         orders,
-        {plan.vnet: (plan, site_asn(orders_at(topology.sites[plan.site], orders))) for plan in vpns},
+        [(plan, site_asn(orders_at(topology.sites[plan.site], orders))) for plan in vpns],
     )
     if core:
         build_core(parts, orders, internet, topology.internet.names)
     if internet:
-        build_internet(parts, topology, core, tuple(plan.node for plan in vpns))
+        build_internet(parts, topology, core, tuple(dict.fromkeys(plan.node for plan in vpns)))
         join_vnets_to_internet(parts, vnets)
     _refuse_collisions(parts)
     model = LabModel(

@@ -179,14 +179,19 @@ def wire_of(device: str) -> str:
     return f"{device}.wire"
 
 
-def vpn_gateway(vnet: str) -> str:
-    """The VPN gateway of a virtual network."""
-    return f"{vnet}-vpn"
+def vpn_gateway(vnet: str, instance: int = 0) -> str:
+    """The VPN gateway of a virtual network; of two instances the first (0) or the second (1)."""
+    return f"{vnet}-vpn{_second(instance)}"
 
 
-def tunnel_device(other: str) -> str:
-    """Device of an IPsec tunnel towards a site or a virtual network."""
-    return f"{short(other, MAX_DEVICE - 4)}.vpn"
+def tunnel_device(other: str, instance: int = 0) -> str:
+    """Device of an IPsec tunnel towards a site, or towards an instance of a virtual network's gateway."""
+    tail = f".vpn{_second(instance)}"
+    return f"{short(other, MAX_DEVICE - len(tail))}{tail}"
+
+
+def _second(instance: int) -> str:
+    return "2" if instance else ""
 
 
 def fast_device(vnet: str) -> str:

@@ -151,7 +151,10 @@ vnets:
     gateway_subnet: [10.50.255.0/26, "fd00:50:0:ffff::/64"]
     connections:
       - {circuit: ams, weight: 100, fastpath: true}
-    vpn: {site: hq, key: s3cretOfTheTunnel, announce: [10.1.0.0/17]}
+    vpn:
+      - {site: hq, ike: {shared_key: s3cretOfTheTunnel, site_shared_key: wr0ng}, announce: [10.1.0.0/17]}
+      - {site: plant, key: s3cretOfTheTunnel}
+    vpn_active_active: true
     hosts: {vm1: [10.50.1.4, "fd00:50:0:1::4"]}
 
 internet:
@@ -345,7 +348,7 @@ def _default(schema: Schema, part: Schema) -> str:
         return "made by the lab" if _object(schema, _name(part)).get("required") else "those of its keys"
     if "default" in part:
         return "*none*"
-    return "`[]`" if part["type"] == "array" else "`{}`"
+    return "`{}`" if part.get("type") == "object" else "`[]`"
 
 
 def _type(part: Schema, choices: dict[str, list[str]]) -> str:

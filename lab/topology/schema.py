@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from edge.model import Network
 from lab.names.table import CRL, INTERNET_HOSTS
 from lab.service import asn
+from lab.service.vpn_gateway import CONNECTIONS_MAX, IPV4_ONLY
 from lab.topology.check_schema import CheckSpec
 from lab.topology.circuit_schema import Circuit
 from lab.topology.edges_schema import EdgeRouter
@@ -22,7 +23,7 @@ from lab.topology.links_schema import LinkImpairments, LinkName
 from lab.topology.part import Part
 from lab.topology.ports_schema import PortPair
 from lab.topology.qos_schema import SiteQos
-from lab.topology.site_schema import InternetEdge
+from lab.topology.site_schema import Ike, InternetEdge
 from lab.topology.values import (
     HostAddress,
     InterfacePrefix,
@@ -218,8 +219,14 @@ class Vpn(Part):
     """A site-to-site IPsec VPN beside the ExpressRoute gateway: the way when no circuit carries."""
 
     site: str = Field(description="The site whose Internet edge has the other end.")
-    key: str = Field(
-        min_length=8, max_length=128, description="Shared key, from which both directions' keys are made."
+    key: str | None = Field(
+        default=None,
+        min_length=8,
+        max_length=128,
+        description="Manual keys: the key from which both directions' keys are made. This or `ike`.",
+    )
+    ike: Ike | None = Field(
+        default=None, description="Negotiated keys: strongSwan speaks IKEv2 at both ends. This or `key`."
     )
     announce: list[Prefix] = Field(
         default_factory=list,
@@ -233,8 +240,18 @@ class Vpn(Part):
     def _v4(cls, value: list[Network]) -> list[Network]:
         for one in value:
             if one.version != 4:
-                refuse(f"{one} is not IPv4", "the tunnel carries IPv4 only")
+                refuse(f"{one} is not IPv4", IPV4_ONLY)
         return value
+
+    @model_validator(mode="after")
+    def _one_kind_of_keys(self) -> Vpn:
+        if (self.key is None) == (self.ike is None):
+            refuse(
+                "a tunnel has either a key or ike",
+                "write ike: {shared_key: s3cretOfTheTunnel} for negotiated keys, key: s3cretOfTheTunnel for "
+                "manual ones",
+            )
+        return self
 
 
 class Vnet(Part):
@@ -260,8 +277,15 @@ class Vnet(Part):
         "(path MTU discovery works), silent does not (a black hole). FastPath goes around both.",
     )
     connections: list[Connection] = Field(default_factory=list, description="Circuits that it joins.")
-    vpn: Vpn | None = Field(
-        default=None, description="A VPN gateway with a tunnel to a site; needs a kernel with ESP and VTI."
+    vpn: Annotated[list[Vpn], OneOrMany(), Field(max_length=CONNECTIONS_MAX)] = Field(
+        default_factory=list,
+        description="A VPN gateway with a tunnel to a site, or to each of several; needs a kernel with ESP "
+        "and VTI.",
+        examples=[{"site": "hq", "ike": {"shared_key": "s3cretOfTheTunnel"}}],
+    )
+    vpn_active_active: bool = Field(
+        default=False,
+        description="The VPN gateway has two instances at work, each with a tunnel of its own to every site.",
     )
     hosts: Hosts = Field(default_factory=dict, description="Virtual machines: name and address(es).")
 

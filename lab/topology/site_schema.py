@@ -1,4 +1,4 @@
-"""What the file may say about a site's way to the Internet."""
+"""What the file may say about a site's way to the Internet, and the keys of tunnels on it."""
 
 from __future__ import annotations
 
@@ -28,6 +28,28 @@ class Published(Part):
         default=True,
         description="The caller's address becomes the Internet edge's, so that answers go back through it "
         "and not by a circuit that leads to the caller.",
+    )
+
+
+def _key(value: str) -> str:
+    if not 1 <= len(value) <= 128 or not all("!" <= sign <= "~" for sign in value):
+        refuse(
+            "a connection's key is 1-128 printable ASCII characters without blanks",
+            "write one such as s3cretOfTheTunnel",
+        )
+    return value
+
+
+SharedKey = Annotated[str, AfterValidator(_key), Field(examples=["s3cretOfTheTunnel"])]
+"""What Azure takes as a connection's key: up to 128 printable ASCII characters."""
+
+
+class Ike(Part):
+    """IKEv2 with a pre-shared key, with the proposals and lifetimes of an Azure VPN gateway."""
+
+    shared_key: SharedKey = Field(description="The connection's shared key, printable ASCII.")
+    site_shared_key: SharedKey | None = Field(
+        default=None, description="What the site's device has configured instead (to practise)."
     )
 
 

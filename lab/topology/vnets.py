@@ -112,38 +112,40 @@ def build_vnets(
     parts: Parts,
     vnets: tuple[VnetPlan, ...],
     orders: tuple[CircuitOrder, ...],
-    vpns: Mapping[str, tuple[VpnPlan, int]],
+    vpns: Sequence[tuple[VpnPlan, int]],
 ) -> None:
     """Add every virtual network: gateways, the switch with both LANs, machines.
 
-    vpns: network -> its tunnel, and the AS number of the site at the other end.
+    vpns: tunnels, each with the AS number of the site at its other end.
     """
     by_name = {order.name: order for order in orders}
     for vnet in vnets:
-        _build(parts, vnet, by_name, vpns.get(vnet.name) if vnet.gateway is not None else None)
+        own = [one for one in vpns if one[0].vnet == vnet.name]
+        _build(parts, vnet, by_name, own if vnet.gateway is not None else ())
 
 
 def _build(
-    parts: Parts, vnet: VnetPlan, orders: dict[str, CircuitOrder], vpn: tuple[VpnPlan, int] | None
+    parts: Parts, vnet: VnetPlan, orders: dict[str, CircuitOrder], vpns: Sequence[tuple[VpnPlan, int]]
 ) -> None:
     switch = names.vnet_switch(vnet.name)
     space = vnet.ordered.address_space
     gateway_ports: list[str] = []
     vnet_ports: list[str] = []
+    vpn_instances = [tuple(plan for plan, _ in vpns if plan.instance == number) for number in (0, 1)]
     for instance in (0, 1) if vnet.gateway is not None else ():
         node = names.gateway(vnet.name, instance)
-        _gateway(parts, vnet, instance, orders, vpn[0] if vpn is not None else None)
+        _gateway(parts, vnet, instance, orders, vpn_instances)
         for bridge, ports in ((names.GATEWAY_BRIDGE, gateway_ports), (names.VNET_BRIDGE, vnet_ports)):
             port = f"{bridge}.{instance}"
             ports.append(port)
             parts.link(f"{node}-{bridge}", (node, names.wire_of(bridge)), (switch, port))
-    if vpn is not None:
+    for plans in filter(None, vpn_instances):
         subnet = next(one for one in vnet.gateway_subnets if one.version == 4)
         instances_v4 = tuple(
             next(one for one in vnet.gateway_addresses(number) if one.version == 4) for number in (0, 1)
         )
-        taken = build_gateway(parts, vpn[0], subnet, space, vnet.announced, instances_v4, vpn[1])
-        for bridge, port in taken:
+        asns = tuple(asn for plan, asn in vpns if plan in plans)
+        for bridge, port in build_gateway(parts, plans, asns, subnet, space, vnet.announced, instances_v4):
             (gateway_ports if bridge == names.GATEWAY_BRIDGE else vnet_ports).append(port)
     for link in vnet.links:
         order = orders[link.circuit]
@@ -176,7 +178,11 @@ def _build(
 
 
 def _gateway(
-    parts: Parts, vnet: VnetPlan, instance: int, orders: dict[str, CircuitOrder], vpn: VpnPlan | None
+    parts: Parts,
+    vnet: VnetPlan,
+    instance: int,
+    orders: dict[str, CircuitOrder],
+    vpns: Sequence[tuple[VpnPlan, ...]],
 ) -> None:
     """One gateway instance, AS 65515: announces the address space, learns the customer's prefixes."""
     node = names.gateway(vnet.name, instance)
@@ -204,9 +210,9 @@ def _gateway(
                         allow_own_as=True,
                     )
                 )
-    if vpn is not None:
+    for plans in filter(None, vpns):
         sessions += [
-            gateway_session(vpn, subnet, local)
+            gateway_session(plans[0], subnet, local)
             for subnet, local in zip(vnet.gateway_subnets, own, strict=True)
             if subnet.version == 4
         ]

@@ -1,18 +1,20 @@
 """Site-to-site IPsec VPN: a VPN gateway beside a network's ExpressRoute gateway, as backup of its circuits.
 
-The tunnel runs over the lab's Internet between the VPN gateway and a site's Internet edge; BGP runs in it.
+A tunnel runs over the lab's Internet between the VPN gateway and a site's Internet edge; BGP runs in it. A
+gateway has a tunnel to each of its sites; active-active, each of its two instances has.
 In Azure the tunnel's routes are the worse ones of equal prefixes, and a longer prefix wins (facts 4, 7): the
 VPN gateway tells the ExpressRoute gateway's instances what it learns, who prefer what circuits bring. At the
 site the edges prefer circuits by local preference. Nothing is passed on between tunnel and circuits (facts 7:
-that needs a Route Server). Private peering only, IPv4 only; keys come from the file.
+that needs a Route Server). Private peering only, IPv4 only; keys come from the file, or IKE negotiates them.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
+from typing import Literal
 
 from edge.model import (
     GATEWAY_ASN,
@@ -20,6 +22,7 @@ from edge.model import (
     ImportPolicy,
     Interface,
     IpsecTunnel,
+    KeyExchange,
     Network,
     Originate,
     PlainInterface,
@@ -29,10 +32,12 @@ from edge.model import (
     Timers,
     Vrf,
 )
+from lab.service.gateway_subnet import FIRST, LAST
+from lab.service.vpn_gateway import AZURE, DEVICE
 from lab.topology import names
 from lab.topology.addresses import at, of_version
 from lab.topology.parts import INTERNAL_TIMERS, Parts
-from lab.topology.schema import Topology, Vpn
+from lab.topology.schema import Topology, Vnet, Vpn
 
 GROUP = "vpn"
 """Group of sessions that bring a tunnel's routes."""
@@ -61,11 +66,12 @@ class VpnPlan:
     vnet: str
     site: str
     spec: Vpn
+    instance: int = 0
 
     @property
     def node(self) -> str:
-        """The VPN gateway's node."""
-        return names.vpn_gateway(self.vnet)
+        """The node of the VPN gateway's instance."""
+        return names.vpn_gateway(self.vnet, self.instance)
 
     @property
     def inner(self) -> str:
@@ -77,15 +83,24 @@ def plan_vpns(topology: Topology) -> tuple[VpnPlan, ...]:
     """The tunnels of a file, in the order of its networks; those that `rules` refuse are left out."""
     found = []
     for name, vnet in topology.vnets.items():
-        site = topology.sites.get(vnet.vpn.site) if vnet.vpn is not None else None
-        if vnet.vpn is not None and site is not None and site.internet:
-            found.append(VpnPlan(name, vnet.vpn.site, vnet.vpn))
+        for spec in vnet.vpn:
+            site = topology.sites.get(spec.site)
+            if site is not None and site.internet:
+                found += [VpnPlan(name, spec.site, spec, n) for n in instances_of(vnet)]
     return tuple(found)
 
 
-def vpn_address(subnet: Network) -> Interface:
-    """The VPN gateway's address in a GatewaySubnet: behind all that MSEEs have (`gateway_subnet`)."""
-    return at(subnet, min(62, subnet.num_addresses - 2))
+def instances_of(vnet: Vnet) -> tuple[int, ...]:
+    """The instances of a network's VPN gateway that have tunnels; none without a gateway.
+
+    Of an ordinary gateway's two instances one is at work and the other stands by, which is none of a lab's.
+    """
+    return ((0, 1) if vnet.vpn_active_active else (0,)) if vnet.vpn else ()
+
+
+def vpn_address(subnet: Network, instance: int = 0) -> Interface:
+    """An instance's address in a GatewaySubnet: behind all that MSEEs have, or before (`gateway_subnet`)."""
+    return at(subnet, min(LAST, subnet.num_addresses - 2) if not instance else FIRST - 1)
 
 
 def secret(plan: VpnPlan, towards: str) -> tuple[int, str]:
@@ -93,7 +108,8 @@ def secret(plan: VpnPlan, towards: str) -> tuple[int, str]:
 
     One way of the tunnel must never use another one's key with AES-GCM (RFC 4106 10), so names go in.
     """
-    text = f"{plan.vnet}/{plan.site}/{towards}"
+    assert plan.spec.key is not None
+    text = f"{plan.vnet}/{plan.site}/{towards}" + ("/2" if plan.instance else "")
     octets = hashlib.scrypt(
         plan.spec.key.encode(), salt=text.encode(), n=2, r=8, p=1, dklen=AES128_GCM_OCTETS
     )
@@ -108,22 +124,36 @@ def ends(parts: Parts, plan: VpnPlan) -> tuple[IPv4Address, IPv4Address]:
     return azure.a[0].ip, site.a[0].ip
 
 
-def number_ends(parts: Parts, plan: VpnPlan) -> None:
-    """Give the VPN gateway's Internet link and the tunnel their addresses, before either end is built."""
-    parts.numbering.link(f"{plan.node}-{names.INTERNET}")
-    parts.numbering.link(plan.inner)
+def number_ends(parts: Parts, plans: Iterable[VpnPlan]) -> None:
+    """Give VPN gateways' Internet links and tunnels their addresses, before either end is built."""
+    wires = dict.fromkeys(f"{plan.node}-{names.INTERNET}" for plan in plans)
+    for name in (*wires, *(plan.inner for plan in plans)):
+        parts.numbering.link(name)
+
+
+def _tunnel(parts: Parts, plan: VpnPlan, end: Literal["azure", "site"], number: int) -> IpsecTunnel:
+    """One end of a tunnel, the number-th of its namespace, with the keys of the file or an exchange."""
+    azure, site = ends(parts, plan)
+    here, there = (azure, site) if end == "azure" else (site, azure)
+    device = (
+        names.tunnel_device(plan.site) if end == "azure" else names.tunnel_device(plan.vnet, plan.instance)
+    )
+    ike = plan.spec.ike
+    if ike is not None:
+        # Azure answers; it asks by itself when it has something to send and lost its keys.
+        key = ike.shared_key if end == "azure" else ike.site_shared_key or ike.shared_key
+        exchange = KeyExchange(key, end == "site", AZURE if end == "azure" else DEVICE)
+        return IpsecTunnel(device, here, there, number, 0, 0, "", "", TUNNEL_MTU, exchange)
+    spi_out, key_out = secret(plan, "site" if end == "azure" else "azure")
+    spi_in, key_in = secret(plan, end)
+    return IpsecTunnel(device, here, there, number, spi_out, spi_in, key_out, key_in, TUNNEL_MTU)
 
 
 def site_vrf(parts: Parts, plan: VpnPlan, vrf: Vrf, asn: int, announced: tuple[Network, ...]) -> Vrf:
     """A site's Internet edge with the tunnel's end and its BGP session."""
-    outer_azure, outer_site = ends(parts, plan)
     inner = parts.numbering.ends_of(plan.inner)
-    device = names.tunnel_device(plan.vnet)
-    (spi_out, key_out), (spi_in, key_in) = secret(plan, "azure"), secret(plan, "site")
-    number = 1 + len(vrf.tunnels)
-    tunnel = IpsecTunnel(
-        device, outer_site, outer_azure, number, spi_out, spi_in, key_out, key_in, TUNNEL_MTU
-    )
+    tunnel = _tunnel(parts, plan, "site", 1 + len(vrf.tunnels))
+    device = tunnel.name
     networks = tuple(plan.spec.announce) or announced
     session = Session(
         names.identifier(plan.node),
@@ -147,13 +177,16 @@ def site_vrf(parts: Parts, plan: VpnPlan, vrf: Vrf, asn: int, announced: tuple[N
 
 
 def gateway_session(plan: VpnPlan, subnet: Network, local: Interface) -> Session:
-    """An ExpressRoute gateway instance takes the routes of the tunnel from the VPN gateway, as worse ones."""
+    """An ExpressRoute gateway instance takes the routes of tunnels from a VPN gateway, as worse ones.
+
+    plan: any of the tunnels of the VPN gateway's instance.
+    """
     return Session(
-        GROUP,
+        GROUP if not plan.instance else f"{GROUP}2",
         GROUP,
         names.GATEWAY_BRIDGE,
         local.ip,
-        vpn_address(subnet).ip,
+        vpn_address(subnet, plan.instance).ip,
         GATEWAY_ASN,
         GATEWAY_ASN,
         imports=ImportPolicy(local_pref=VPN_LOCAL_PREF),
@@ -164,38 +197,59 @@ def gateway_session(plan: VpnPlan, subnet: Network, local: Interface) -> Session
 
 def build_gateway(
     parts: Parts,
-    plan: VpnPlan,
+    plans: tuple[VpnPlan, ...],
+    asns: tuple[int, ...],
     subnet: Network,
     space: tuple[Network, ...],
     announced: tuple[Network, ...],
     instances: tuple[Interface, ...],
-    asn: int,
 ) -> Iterator[tuple[str, str]]:
-    """Add the VPN gateway; yields (bridge, port) of the network's switch that it takes."""
-    node, switch = plan.node, names.vnet_switch(plan.vnet)
-    for bridge in (names.GATEWAY_BRIDGE, names.VNET_BRIDGE):
-        port = f"{bridge}.{GROUP}"
+    """Add an instance of a VPN gateway; yields (bridge, port) of the network's switch that it takes.
+
+    plans: its tunnels; asns: AS numbers of the sites at their ends. instances: the ExpressRoute gateway's.
+    """
+    first = plans[0]
+    node, switch, second = first.node, names.vnet_switch(first.vnet), first.instance > 0
+    # Azure keeps three addresses of a subnet for itself, and all three are taken: the second instance
+    # reaches the machines by the ExpressRoute gateway's.
+    bridges = (names.GATEWAY_BRIDGE,) if second else (names.GATEWAY_BRIDGE, names.VNET_BRIDGE)
+    for bridge in bridges:
+        port = f"{bridge}.{GROUP}{'2' if second else ''}"
         parts.link(f"{node}-{bridge}", (node, bridge), (switch, port))
         yield bridge, port
     wire = f"{node}-{names.INTERNET}"
     link = parts.numbering.ends_of(wire)
     parts.link(wire, (node, names.INTERNET), (names.INTERNET, names.short(node, names.MAX_DEVICE)))
-    inner = parts.numbering.ends_of(plan.inner)
-    outer_azure, outer_site = ends(parts, plan)
-    device = names.tunnel_device(plan.site)
-    (spi_in, key_in), (spi_out, key_out) = secret(plan, "azure"), secret(plan, "site")
-    own = vpn_address(subnet)
-    to_site = Session(
-        "site",
-        "tunnel",
-        device,
-        inner.a[0].ip,
-        inner.b[0].ip,
-        GATEWAY_ASN,
-        asn,
-        timers=TIMERS,
-    )
-    to_gateways = [
+    own = vpn_address(subnet, first.instance)
+    space_v4 = of_version(space, 4)
+    interfaces = [PlainInterface(names.GATEWAY_BRIDGE, (own,))]
+    routes = []
+    if second:
+        routes += [StaticRoute(one, tuple(gateway.ip for gateway in instances)) for one in space_v4]
+    else:
+        interfaces.append(PlainInterface(names.VNET_BRIDGE, tuple(at(one, 3) for one in space_v4)))
+    interfaces.append(PlainInterface(names.INTERNET, link.a[:1]))
+    tunnels, sessions = [], []
+    for number, (plan, asn) in enumerate(zip(plans, asns, strict=True), 1):
+        tunnel, inner = _tunnel(parts, plan, "azure", number), parts.numbering.ends_of(plan.inner)
+        tunnels.append(tunnel)
+        interfaces.append(PlainInterface(tunnel.name, inner.a[:1], TUNNEL_MTU))
+        routes.append(StaticRoute(IPv4Network(tunnel.remote), (link.b[0].ip,)))
+        sessions.append(
+            Session(
+                names.identifier(plan.site),
+                "tunnel",
+                tunnel.name,
+                inner.a[0].ip,
+                inner.b[0].ip,
+                GATEWAY_ASN,
+                asn,
+                # With BGP a VPN gateway is a way between sites, too (VPN Gateway FAQ).
+                exports=ExportPolicy(groups=("tunnel",)),
+                timers=TIMERS,
+            )
+        )
+    sessions += [
         Session(
             f"gw{number}",
             "gateway",
@@ -214,17 +268,10 @@ def build_gateway(
         node,
         node,
         parts.numbering.router_id(node),
-        interfaces=(
-            PlainInterface(names.GATEWAY_BRIDGE, (own,)),
-            PlainInterface(names.VNET_BRIDGE, tuple(at(one, 3) for one in of_version(space, 4))),
-            PlainInterface(names.INTERNET, link.a[:1]),
-            PlainInterface(device, inner.a[:1], TUNNEL_MTU),
-        ),
-        tunnels=(
-            IpsecTunnel(device, outer_azure, outer_site, 1, spi_out, spi_in, key_out, key_in, TUNNEL_MTU),
-        ),
-        sessions=(to_site, *to_gateways),
+        interfaces=tuple(interfaces),
+        tunnels=tuple(tunnels),
+        sessions=tuple(sessions),
         originates=tuple(Originate(one) for one in of_version(announced, 4)),
-        routes=(StaticRoute(IPv4Network(outer_site), (link.b[0].ip,)),),
+        routes=tuple(routes),
     )
     parts.router(Router(node, node, vrfs=(vrf,)), "gateway", "cloud")

@@ -41,8 +41,8 @@ def test_a_tunnel_is_a_device_two_associations_and_a_policy_of_each_direction() 
 def test_what_is_made_is_taken_away_by_what_names_it() -> None:
     lines = ipsec.unmaking(TUNNEL).splitlines()
     assert lines[0] == "link delete vpn1"
-    assert [line.split()[-1] for line in lines[1:3]] == ["7", "7"]
-    assert lines[3:] == ["xfrm state deleteall reqid 7"]
+    assert [line.split()[-1] for line in lines[1:4]] == ["7", "7", "7"]
+    assert lines[4:] == ["xfrm state deleteall reqid 7"]
 
 
 def test_keys_are_in_no_words_about_a_tunnel() -> None:

@@ -17,6 +17,7 @@ from lab.topology.rules.vpns import backbones_of
 from lab.topology.schema import Site, Topology
 from lab.topology.source import DocumentPath
 from lab.topology.values import refuse_name
+from lab.topology.vpn import instances_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +210,11 @@ def _gateways(topology: Topology, name: str, vnet: VnetPlace, path: DocumentPath
         for far in (names.GATEWAY_BRIDGE, names.VNET_BRIDGE, *internet):
             yield Claim(f"{node}-{far}", "link", f"a link of {node}", path, at_key=True)
     spec = topology.vnets.get(name)
-    if spec is not None and spec.vpn is not None:
-        node = names.vpn_gateway(name)
+    for instance in instances_of(spec) if spec is not None else ():
+        node = names.vpn_gateway(name, instance)
         yield Claim(node, "node", f"the VPN gateway of {words}", path, at_key=True, addressed=True, bgp=True)
-        for end in (names.GATEWAY_BRIDGE, names.VNET_BRIDGE, names.INTERNET):
+        machines = (names.VNET_BRIDGE,) if not instance else ()
+        for end in (names.GATEWAY_BRIDGE, *machines, names.INTERNET):
             yield Claim(f"{node}-{end}", "link", f"a link of {node}", path, at_key=True)
     for circuit, number in sorted(joined.items(), key=lambda item: item[1]):
         for connection in CONNECTIONS:

@@ -8,7 +8,7 @@ from lab.topology.addresses import is_azure_reserved
 from lab.topology.layout import VnetPlace
 from lab.topology.rules.context import Context
 from lab.topology.rules.sites import check_hosts
-from lab.topology.schema import Vpn
+from lab.topology.schema import Vnet, Vpn
 from lab.topology.source import DocumentPath
 from lab.topology.vnets import router_addresses
 
@@ -30,13 +30,33 @@ def check(context: Context) -> None:
             if connection.circuit not in context.topology.circuits:
                 where = ("vnets", name, "connections", number, "circuit")
                 context.unknown(where, "circuit", connection.circuit, "circuits")
-        if spec.vpn is not None:
-            _vpn(context, name, spec.vpn)
+        _vpns(context, name, spec)
 
 
-def _vpn(context: Context, name: str, vpn: Vpn) -> None:
+def _vpns(context: Context, name: str, spec: Vnet) -> None:
+    """A VPN gateway's tunnels: each to another site, whose Internet edge answers at one address."""
+    if spec.vpn_active_active and not spec.vpn:
+        where: DocumentPath = ("vnets", name, "vpn_active_active")
+        context.report(where, "this network has no VPN gateway", "give it one in `vpn`", at_key=True)
+    for number, vpn in enumerate(spec.vpn):
+        path: DocumentPath = ("vnets", name, "vpn", number, "site")
+        if vpn.site in [one.site for one in spec.vpn[:number]]:
+            words = f"the VPN gateway has a tunnel to site {vpn.site} already"
+            context.report(path, words, "write vpn_active_active: true for a second one")
+        else:
+            _vpn(context, path, vpn)
+    place = context.layout.vnets.get(name)
+    for one in place.subnets if place is not None and spec.vpn else ():
+        if one.network.version == 4 and one.network.prefixlen > LONGEST_VPN_SUBNET:
+            context.report(
+                one.path,
+                f"GatewaySubnet {one.network} has no room for a VPN gateway",
+                f"use a /{LONGEST_VPN_SUBNET} or larger",
+            )
+
+
+def _vpn(context: Context, path: DocumentPath, vpn: Vpn) -> None:
     """The tunnel's other end is an Internet edge of a site with circuits, whose backup it is (facts 7)."""
-    path: DocumentPath = ("vnets", name, "vpn", "site")
     site = context.topology.sites.get(vpn.site)
     if site is None:
         context.unknown(path, "site", vpn.site, "sites")
@@ -44,14 +64,6 @@ def _vpn(context: Context, name: str, vpn: Vpn) -> None:
         context.report(path, f"site {vpn.site} has no Internet edge", "write `internet: true` at the site")
     elif not site.circuits:
         context.report(path, f"site {vpn.site} has no circuit to back up", "give it one in `circuits`")
-    place = context.layout.vnets.get(name)
-    for one in place.subnets if place is not None else ():
-        if one.network.version == 4 and one.network.prefixlen > LONGEST_VPN_SUBNET:
-            context.report(
-                one.path,
-                f"GatewaySubnet {one.network} has no room for a VPN gateway",
-                f"use a /{LONGEST_VPN_SUBNET} or larger",
-            )
 
 
 def _space(context: Context, vnet: VnetPlace) -> bool:
