@@ -17,6 +17,7 @@ from lab.model import LabModel
 if TYPE_CHECKING:
     from edge.bgp.control import ControlSocket
     from edge.own.kinds import Control
+    from lab.state import RunDirectory
 
 Socket: TypeAlias = socket.socket
 """A name for the class that the methods called `socket` do not hide."""
@@ -79,6 +80,8 @@ class SharedAccess:
         self._access = access
         self._turn = threading.Lock()
         self.model = access.model
+        # Of a whole lab with a supervisor of its own: who needs a second connection makes it there.
+        self.directory: RunDirectory | None = getattr(access, "directory", None)
 
     def socket(self, namespace: str, family: int, kind: int, proto: int, /) -> Socket:
         """See LabAccess."""

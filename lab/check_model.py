@@ -99,6 +99,19 @@ class ThroughputCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class OutageCheck:
+    """While something goes wrong, packets between two hosts stay away for most_s seconds at most.
+
+    fault: in the words of `edgelab fault`. most_s 0: not one may be lost.
+    """
+
+    source: str
+    target: str
+    fault: str
+    most_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class WantedRoute:
     """A prefix, and what a route to it must have; None and () ask for nothing."""
 
@@ -135,5 +148,5 @@ class CommunitiesCheck:
     lacks: tuple[Community, ...] = ()
 
 
-PairCheck = BudgetCheck | FlowCheck | NeverCheck | QueueCheck | ThroughputCheck
+PairCheck = BudgetCheck | FlowCheck | NeverCheck | QueueCheck | ThroughputCheck | OutageCheck
 """Checks that name two hosts."""

@@ -14,6 +14,9 @@ GROWTH_KIB = 16 * 1024
 GROWTH_PART = 0.25
 """Memory that a lab may have more of than before, the greater of both: daemons keep what they used once."""
 
+GROWTH_DESCRIPTORS = 2
+"""Descriptors that each process may have more of than before: BIRD opens some sockets when first needed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
@@ -28,7 +31,7 @@ class Footprint:
     def more_than(self, before: Footprint) -> list[str]:
         """What there is now and was not, in words. Pure.
 
-        A descriptor more is one too many; memory may grow by GROWTH_PART or GROWTH_KIB.
+        Descriptors may grow by GROWTH_DESCRIPTORS a process, memory by GROWTH_PART or GROWTH_KIB.
         """
         words = [
             f"{count - before.processes.get(name, 0)} more {name}"
@@ -40,7 +43,7 @@ class Footprint:
             for name, count in sorted(before.processes.items())
             if count > self.processes.get(name, 0)
         ]
-        if self.descriptors > before.descriptors:
+        if self.descriptors - before.descriptors > GROWTH_DESCRIPTORS * sum(before.processes.values()):
             words.append(f"{self.descriptors - before.descriptors} more descriptors")
         allowed = max(GROWTH_KIB, before.memory_kib * GROWTH_PART)
         if self.memory_kib - before.memory_kib > allowed:

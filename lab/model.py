@@ -28,6 +28,7 @@ from lab.check_model import (
     CommunitiesCheck,
     FlowCheck,
     NeverCheck,
+    OutageCheck,
     QueueCheck,
     RoutesCheck,
     ThroughputCheck,
@@ -79,7 +80,7 @@ class Fabric:
     """A provider's switching fabric, or an MSEE's port on Direct: ports joined by virtual circuits.
 
     Nothing else is switched. ports: those that are up. follows: (port, other port) whose carrier the
-    first one has as its administrative state. macsec: of ports, by their names.
+    first one has as its administrative state; two may follow each other. macsec: of ports, by their names.
     """
 
     name: str
@@ -276,6 +277,7 @@ Check = (
     | NeverCheck
     | QueueCheck
     | ThroughputCheck
+    | OutageCheck
     | RoutesCheck
     | CommunitiesCheck
 )

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from edge.fastpath.classify import Table
+from edge.model import Address
 from edge.qos.dissect import Seen, dissect
 from edge.qos.explain import misses
 from edge.qos.expressroute import DEFAULT_KNOB, at_msee
-from edge.qos.model import Direction, Policy, Treatment, Verdict
+from edge.qos.model import Verdict
 from edge.qos.names import dscp_words
 from lab.capture import Frame
-from lab.model import LabModel
+from lab.model import LabModel, PeeringName
 from lab.places import Place
 from lab.vantage import Applied, as_marked, destinations, vantage
+
+ADDRESSES_KEPT = 4096
+"""Addresses of which is remembered which peering leads to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,8 @@ class Judge:
     def __init__(self, model: LabModel, places: Sequence[Place]) -> None:
         self.vantages = tuple(vantage(model, place) for place in places)
         self._destinations = destinations(model)
-        self._tables: dict[tuple[Policy, Direction, Treatment, bool], Table] = {}
+        self._tables: dict[int, Table] = {}
+        self._peerings: dict[Address, PeeringName | None] = {}
 
     def judge(self, frames: Sequence[Frame]) -> list[Judgement]:
         """One judgement for each frame, in their order."""
@@ -51,23 +57,31 @@ class Judge:
         groups: dict[int, list[int]] = {}
         for number, item in enumerate(applied):
             if item is not None:
-                groups.setdefault(id(self._table(item)), []).append(number)
-        tables = {id(table): table for table in self._tables.values()}
-        for key, numbers in groups.items():
+                groups.setdefault(id(item), []).append(number)
+        for numbers in groups.values():
             buffer = b"".join(frames[number].data for number in numbers)
             lengths = [len(frames[number].data) for number in numbers]
-            offsets = [sum(lengths[:at]) for at in range(len(lengths))]
-            for number, verdict in zip(numbers, tables[key].classify(buffer, offsets, lengths), strict=True):
+            offsets = list(accumulate(lengths, initial=0))[:-1]
+            found = self._table(applied[numbers[0]]).classify(buffer, offsets, lengths)
+            for number, verdict in zip(numbers, found, strict=True):
                 verdicts[number] = _before_it_was_marked(applied[number], seen[number], verdict)
         return [Judgement(*one) for one in zip(applied, seen, verdicts, strict=True)]
 
-    def _table(self, item: Applied) -> Table:
-        key = (item.policy, item.direction, item.treatment, item.marked)
-        if key not in self._tables:
+    def _table(self, item: Applied | None) -> Table:
+        assert item is not None
+        # By identity: each is one of `vantages`, and a policy has many rules to be compared.
+        if id(item) not in self._tables:
             changed = item.marked and item.treatment == "mark"
             policy = as_marked(item.policy) if changed else item.policy
-            self._tables[key] = Table(policy, item.direction, item.treatment)
-        return self._tables[key]
+            self._tables[id(item)] = Table(policy, item.direction, item.treatment)
+        return self._tables[id(item)]
+
+    def _peering(self, address: Address) -> PeeringName | None:
+        if address not in self._peerings:
+            if len(self._peerings) >= ADDRESSES_KEPT:
+                self._peerings.clear()
+            self._peerings[address] = self._destinations.peering(address)
+        return self._peerings[address]
 
     def _applied(self, frame: Frame, seen: Seen) -> Applied | None:
         here = self.vantages[frame.place]
@@ -79,7 +93,7 @@ class Judge:
             return here.tagged.get((vids, direction))
         if vids or seen.opaque:
             return None
-        peering = self._destinations.peering(seen.destination if direction == "out" else seen.source)
+        peering = self._peering(seen.destination if direction == "out" else seen.source)
         return None if peering is None else here.plain.get((peering, direction))
 
 

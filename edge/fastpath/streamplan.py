@@ -1,7 +1,11 @@
-"""What a stream sends and when: packets of a period that repeats. Pure; edge.fastpath.streams sends it."""
+"""What a stream sends and when, packets of a period that repeats, and what became of them. Pure.
+
+edge.fastpath.streams sends it.
+"""
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 
 MARK_OCTETS = 20
@@ -73,3 +77,22 @@ class Stream:
     packets: int = 0
     begin_ns: int = 0
     rtp: Rtp | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Packets:
+    """Packets of a stream as columns; place n is packet first + n.
+
+    received_ns: 0 where it did not arrive. order: which arrival it was, from 1; 0 where it did not.
+    traffic_class: as received, DSCP and ECN. taps: bit p is set where the tap at place p saw it.
+    """
+
+    first: int
+    sent_ns: array[int]
+    received_ns: array[int]
+    order: array[int]
+    traffic_class: bytes
+    taps: array[int]
+
+    def __len__(self) -> int:
+        return len(self.sent_ns)

@@ -33,7 +33,7 @@ from typing import Any
 
 from edge.errors import CapabilityError, EdgeError, KernelError
 from edge.fastpath.portfilter import tap_socket
-from edge.fastpath.streamplan import NS_PER_S, Pattern, Rtp, Slot, Stream, every
+from edge.fastpath.streamplan import NS_PER_S, Packets, Pattern, Rtp, Slot, Stream, every
 
 __all__ = [
     "Counts", "Packets", "Pattern", "Rtp", "Slot", "Stream", "StreamEngine", "Totals", "every", "tap_socket"
@@ -74,25 +74,6 @@ class Totals:
     taps_missed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Packets:
-    """Packets of a stream as columns; place n is packet first + n.
-
-    received_ns: 0 where it did not arrive. order: which arrival it was, from 1; 0 where it did not.
-    traffic_class: as received, DSCP and ECN. taps: bit p is set where the tap at place p saw it.
-    """
-
-    first: int
-    sent_ns: array[int]
-    received_ns: array[int]
-    order: array[int]
-    traffic_class: bytes
-    taps: array[int]
-
-    def __len__(self) -> int:
-        return len(self.sent_ns)
-
-
 def load() -> Any:
     """The extension `_streams`. Raises CapabilityError when it is not built."""
     try:
@@ -107,9 +88,14 @@ def load() -> Any:
 
 @dataclass(slots=True)
 class _Run:
-    """The engine's thread, and what it ended with."""
+    """The engine's thread, and what it ended with.
+
+    ended: set when nothing of the engine is used any more. Not `Thread.join`: Ctrl-C in the middle of one
+    makes Python take a thread for ended that runs (bpo-45274), and what it uses must not be freed then.
+    """
 
     thread: threading.Thread
+    ended: threading.Event = field(default_factory=threading.Event)
     failed: list[int] = field(default_factory=list)
 
 
@@ -142,6 +128,7 @@ class StreamEngine:
             return
         if self._run is not None:
             self.stop(now=True)
+            self._run.ended.wait()
             self._run.thread.join()
         self._closed = True
         self._lib.edge_streams_free(self._engine)
@@ -209,9 +196,13 @@ class StreamEngine:
         run.thread.start()
 
     def _serve(self, linger_s: float, begin_ns: int) -> None:
-        failed = self._lib.edge_streams_run(self._engine, begin_ns, int(linger_s * NS_PER_S))
-        if failed and self._run is not None:
-            self._run.failed.append(failed)
+        assert self._run is not None
+        try:
+            failed = self._lib.edge_streams_run(self._engine, begin_ns, int(linger_s * NS_PER_S))
+            if failed:
+                self._run.failed.append(failed)
+        finally:
+            self._run.ended.set()
 
     def stop(self, now: bool = False) -> None:
         """Send no more. now: nor wait for what is on its way. Any thread may call it, at any time."""
@@ -225,10 +216,10 @@ class StreamEngine:
         """
         if self._run is None:
             raise ValueError("the engine was not started")
-        self._run.thread.join(seconds)
+        ended = self._run.ended.wait(seconds)
         if self._run.failed:
             raise EdgeError(f"the stream engine broke off: {os.strerror(self._run.failed[0])}")
-        return not self._run.thread.is_alive()
+        return ended
 
     def counts(self, stream: int) -> Counts:
         """Of a stream, also while it runs. Raises IndexError when there is none of that number."""

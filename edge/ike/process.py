@@ -237,6 +237,9 @@ class IkeDaemons:
 
     def _forget(self, namespace: str, tunnels: Sequence[IpsecTunnel]) -> None:
         """What a charon that was killed has left in the kernel would outlive it, and its keys."""
+        if not (self.netns_directory / namespace).exists():
+            # It has taken them along.
+            return
         for tunnel in tunnels:
             for line in forgetting(tunnel.number).splitlines():
                 run_inside(self._inside, namespace, "ip", tuple(line.split()), package="iproute2")

@@ -61,7 +61,7 @@ PROGRAMS = (
     ("tshark", "tshark", "reads captures", "--version"),
     ("tcpdump", "tcpdump", "reads captures", "--version"),
     ("vtysh", "frr", "FRR, as a site's own router", "--help"),
-    ("swanctl", "charon-systemd", "strongSwan, keys of VPN tunnels", "--version"),
+    ("swanctl", "charon-systemd", "strongSwan, keys of VPN tunnels", "--help"),
 )
 """Programs that a lab does without: name, package, what for, and what makes them tell their version."""
 

@@ -11,6 +11,7 @@ from lab.check_model import (
     CommunitiesCheck,
     FlowCheck,
     NeverCheck,
+    OutageCheck,
     QueueCheck,
     RoutesCheck,
     ThroughputCheck,
@@ -21,6 +22,7 @@ from lab.checks.flows import look_at_flow, look_at_never, look_at_queue
 from lab.checks.frames import look_for_frame
 from lab.checks.https import look_at_https
 from lab.checks.names import look_at_name
+from lab.checks.outage import look_at_outage
 from lab.checks.reach import look_at_path, look_at_ping
 from lab.checks.result import Verdict
 from lab.checks.routes import look_at_route
@@ -43,6 +45,10 @@ Look = Callable[[float], Verdict]
 
 ALONE = (BudgetCheck, QueueCheck, ThroughputCheck)
 """Kinds that measure: while they look, no other check sends anything."""
+
+
+BREAKING = (OutageCheck,)
+"""Kinds that break the lab for a while."""
 
 
 def is_negative(check: Check) -> bool:
@@ -74,6 +80,7 @@ _LONG: dict[type, Callable[..., Verdict]] = {
     NeverCheck: look_at_never,
     QueueCheck: look_at_queue,
     ThroughputCheck: look_at_throughput,
+    OutageCheck: look_at_outage,
 }
 """Looks that take their time, and ask now and then whether anybody still waits for them."""
 

@@ -11,6 +11,7 @@ from lab.check_model import (
     CommunitiesCheck,
     FlowCheck,
     NeverCheck,
+    OutageCheck,
     PairCheck,
     QueueCheck,
     RoutesCheck,
@@ -101,6 +102,9 @@ def title(check: Check) -> str:
 
 
 def _pair_title(check: PairCheck) -> str:
+    if isinstance(check, OutageCheck):
+        most = f"at most {check.most_s * 1000:g} ms" if check.most_s else "none"
+        return f"outage {check.source} -> {check.target} {most} at {check.fault}"
     pair = f"{check.source} -> {check.target}{_family(check.family)}"
     if isinstance(check, BudgetCheck):
         limits = (

@@ -9,7 +9,7 @@ from functools import partial
 
 from edge.errors import EdgeError, UsageError
 from lab.access import LabAccess, SharedAccess
-from lab.checks.looks import ALONE, Look, is_negative, look_of
+from lab.checks.looks import ALONE, BREAKING, Look, is_negative, look_of
 from lab.checks.result import CheckResult, Observer, Verdict
 from lab.checks.watch import ChangeWatch
 from lab.model import Check
@@ -31,8 +31,8 @@ def run_checks(
 
     Each check has `deadline_s` seconds from its own start. What measures has the lab for itself when all that
     only look are decided. What must be absent or down is looked at when all the others are decided: before,
-    an absence may only mean "not yet". Never raises for a check that cannot be carried out; its words then
-    say why.
+    an absence may only mean "not yet". What breaks the lab comes last. Never raises for a check that cannot
+    be carried out; its words then say why.
     """
     shared = SharedAccess(access)
     domains = [vrf.namespace for router in shared.model.routers for vrf in router.vrfs]
@@ -58,7 +58,9 @@ def run_checks(
 
 
 def _later(check: Check) -> int:
-    """In which turn after those that run together: 0 none, 1 what measures, 2 what must be absent."""
+    """Which turn after those that run together: 0 none, 1 what measures, 2 must be absent, 3 breaks it."""
+    if isinstance(check, BREAKING):
+        return 3
     return 2 if is_negative(check) else int(isinstance(check, ALONE))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 from click.shell_completion import CompletionItem
 
-from edge.errors import EXIT_CHECK_FAILED, EXIT_OK, UsageError
+from edge.errors import EXIT_CHECK_FAILED, EXIT_OK, EdgeError, UsageError
 from lab import state
 from lab.commands.common import (
     NamedOption,
@@ -229,16 +229,24 @@ def drill_command(
         plots.mkdir(parents=True, exist_ok=True)
         require(plots / "any.svg")
     started = datetime.now(timezone.utc)
+    if junit is not None and not junit.parent.is_dir():
+        raise UsageError(f"there is no folder {junit.parent} for {junit.name}")
     line = LiveLine(sys.stderr)
     rows: list[Row] = []
+    failed: EdgeError | None = None
     with terminable():
         try:
             for row in chosen.run(links, int(interval * 1e9), line.show):
                 rows.append(row)
                 if plots is not None:
                     _draw(row, plots)
+        except EdgeError as error:
+            # What was measured before is told all the same.
+            failed = error
         finally:
             line.clear()
+    if failed is not None and not rows:
+        raise failed
     if junit is not None:
         from lab.report.drills import drills_junit
 
@@ -252,6 +260,8 @@ def drill_command(
         from lab.report.drills import drills_table
 
         show(drills_table(rows))
+    if failed is not None:
+        raise failed
     return EXIT_CHECK_FAILED if any(row.verdict == "missed" for row in rows) else EXIT_OK
 
 

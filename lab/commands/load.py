@@ -36,7 +36,7 @@ from lab.commands.quantities import BitRate, Duration
     "--size",
     type=click.IntRange(16, 9000),
     metavar="OCTETS",
-    help="Payload of a packet of UDP: small ones harm more.",
+    help="Payload of a packet of UDP, 1200 unless told.",
 )
 @click.option("--at-least", "least", type=BitRate(), help="Exit 1 when less arrives.")
 @format_option
@@ -57,7 +57,7 @@ def load_command(
     FROM and TO are hosts, routers or services. Ctrl-C ends it, and nothing is left running.
     """
     from lab.client import Client
-    from lab.traffic.iperf import LoadWanted
+    from lab.traffic.iperf import UDP_OCTETS, LoadWanted
     from lab.traffic.load import run_load
 
     if size is not None and not udp:
@@ -74,7 +74,7 @@ def load_command(
         reverse,
         parallel,
         6 if family == "6" else 4,
-        size,
+        size or UDP_OCTETS,
     )
     with Client(state.find(name)) as client:
         result = run_load(client, wanted)

@@ -13,7 +13,7 @@ from lab import state
 from lab.commands.common import NamedOption, format_option, name_argument, print_json
 
 if TYPE_CHECKING:
-    from lab.faults.storm import Strike
+    from lab.faults.schedule import Scripted
     from lab.faults.weather import Weather
 
 SHOWN = 5
@@ -85,10 +85,10 @@ def storm_command(name: str | None, seed: int, for_s: float, at_once: int, dry_r
     return EXIT_OK if came.ok else EXIT_CHECK_FAILED
 
 
-def _tell_plan(lab: str, seed: int, strikes: tuple[Strike, ...], output: str) -> None:
+def _tell_plan(lab: str, seed: int, strikes: tuple[Scripted, ...], output: str) -> None:
     if output == "json":
         rows = [
-            {"at_s": one.at_s, "lasts_s": one.lasts_s, "name": one.fault.name, "fault": str(one.fault)}
+            {"at_s": one.at_s, "for_s": one.for_s, "name": one.fault.name, "fault": str(one.fault)}
             for one in strikes
         ]
         print_json({"version": 1, "lab": lab, "seed": seed, "faults": rows})
@@ -96,7 +96,7 @@ def _tell_plan(lab: str, seed: int, strikes: tuple[Strike, ...], output: str) ->
     from edge.console import show, table
 
     rows_of = [
-        (f"{one.at_s:.1f} s", f"{one.lasts_s:.1f} s" if one.lasts_s else "", str(one.fault))
+        (f"{one.at_s:.1f} s", "" if one.for_s is None else f"{one.for_s:.1f} s", str(one.fault))
         for one in strikes
     ]
     show(table(("at", "for", "fault"), rows_of))

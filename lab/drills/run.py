@@ -11,11 +11,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import CapabilityError, DeadlineError, EdgeError
+from edge.errors import CapabilityError, DeadlineError, EdgeError, UsageError
 from lab import state
 from lab.client import STOP_DEADLINE_S, Client, meet
 from lab.drills.model import Drill, Row
@@ -143,32 +143,46 @@ class Faults:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._names: list[str] = []
+        self._count = 0
 
     def __enter__(self) -> Faults:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._names:
-            with _undisturbed():
-                self.heal()
+            # The connection may stand in the middle of an answer that nobody read to its end.
+            with _undisturbed(), Client(self._client.directory) as client:
+                self._heal(client)
 
     def inject(self, kind: str, targets: Iterable[str], options: dict[str, str]) -> None:
         """Let it happen. Raises UsageError for words that fit nothing, EdgeError."""
         from lab.faults.calls import inject
 
         for target in targets:
-            told = inject(self._client, kind, target, options)["fault"]
-            if told["lasting"]:
-                self._names.append(told["name"])
+            self._count += 1
+            name = f"drill-{os.getpid()}-{self._count}"
+            # Known before it is there: who is interrupted meanwhile heals it all the same.
+            self._names.append(name)
+            if not inject(self._client, kind, target, options, name=name)["fault"]["lasting"]:
+                self._names.remove(name)
 
     def heal(self) -> None:
         """Heal what is left of them."""
-        from lab.faults.calls import active, heal
+        self._heal(self._client)
 
-        there = {one["name"] for one in active(self._client)}
-        names, self._names = [name for name in self._names if name in there], []
-        if names:
-            heal(self._client, names)
+    def _heal(self, client: Client) -> None:
+        from lab.faults.calls import heal
+
+        names, self._names = self._names, []
+        if not names:
+            return
+        try:
+            heal(client, names)
+        except UsageError:
+            # One of them was refused, or somebody else has healed it. Nothing was done for the others.
+            for name in names:
+                with suppress(UsageError):
+                    heal(client, [name])
 
 
 def run_drill(client: Client, drill: Drill, interval_ns: int, tell: Tell) -> Row:
@@ -179,7 +193,11 @@ def run_drill(client: Client, drill: Drill, interval_ns: int, tell: Tell) -> Row
         ways = ways_of(client.model, drill.source, drill.target_host, 4, "both")
         meter = stack.enter_context(Meter(client, ways, interval_ns))
         tell(f"{drill.name}: looking for the way")
-        meter.choose(drill.crossing)
+        links = meter.choose(drill.crossing)
+        if not any(set(link.split("+")) & set(drill.crossing) for link in links.values()):
+            words = " or ".join(drill.crossing)
+            ends = f"{drill.source} and {drill.target_host}"
+            return Row(drill, skipped=f"no flow between {ends} crosses {words}: nothing would be seen")
         meter.start()
         meter.wait(BEFORE_S)
         tell(f"{drill.name}: {drill.fault}")

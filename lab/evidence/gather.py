@@ -77,7 +77,7 @@ def gather(
         shared = SharedAccess(client)
         for number, result in failed[:MOST_AGAIN]:
             _again(shared, folder, number, result)
-        _lab(client, shared, folder)
+        lab_now(client, shared, folder)
     finally:
         folder.close()
     return Evidence(folder.path, tuple(folder.problems))
@@ -123,7 +123,7 @@ def _look(access: LabAccess, result: CheckResult) -> Verdict:
         return Verdict(False, str(error))
 
 
-def _lab(client: Client, access: LabAccess, folder: Folder) -> None:
+def lab_now(client: Client, access: LabAccess, folder: Folder) -> None:
     """The lab as it is now: topology, routers, kernel, counters, events and log."""
     model = client.model
     what = "the topology that the lab runs, keys included: edgelab deploy -t takes it"

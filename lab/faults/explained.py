@@ -80,6 +80,9 @@ def touched(model: LabModel, kind: str, target: str) -> Touched:
         links = links_of(model, target)
     with contextlib.suppress(UsageError):
         whole.update(site_spaces(model, target))
+    if KINDS[kind].act is None:
+        # Who has no power takes the carrier from the other ends of its links.
+        links += tuple(link for link in model.links if whole & {link.a.namespace, link.b.namespace})
     between = (*(_across(model, link) for link in links), *_named(model, target))
     return Touched(between, frozenset(whole)) if between or whole else EVERYTHING
 

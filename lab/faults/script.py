@@ -6,6 +6,7 @@ import select
 import time
 from collections.abc import Callable, Iterable
 
+from edge.errors import EdgeError
 from lab.client import Client
 from lab.faults.calls import heal_if_active, inject
 from lab.faults.schedule import Moment, Scripted, timeline
@@ -15,11 +16,20 @@ Told = Callable[[Moment, float], None]
 """(moment, seconds after the begin at which it was done)."""
 
 
-def run(client: Client, script: Iterable[Scripted], on_moment: Told = lambda moment, at_s: None) -> list[str]:
+Refused = Callable[[Moment, EdgeError], None]
+"""(moment, why its fault could not be made)."""
+
+
+def run(
+    client: Client,
+    script: Iterable[Scripted],
+    on_moment: Told = lambda moment, at_s: None,
+    on_refused: Refused | None = None,
+) -> list[str]:
     """Let the faults of a script begin and end, each at its time; returns the names of those that stay.
 
-    A fault that could not be made, or an interruption, ends the script and heals what it has injected.
-    Raises EdgeError, UsageError of a fault that does not fit.
+    An interruption ends the script and heals what it has injected, and so does a fault that could not be
+    made, unless on_refused hears of it. Raises EdgeError, UsageError of a fault that does not fit.
     """
     lasting: dict[str, dict[str, object]] = {}
     began = time.monotonic()
@@ -30,7 +40,13 @@ def run(client: Client, script: Iterable[Scripted], on_moment: Told = lambda mom
                 select.select([], [], [], left)
             fault = moment.entry.fault
             if moment.what == "begins":
-                told = inject(client, fault.kind, fault.target, words_of(fault.options), name=fault.name)
+                try:
+                    told = inject(client, fault.kind, fault.target, words_of(fault.options), name=fault.name)
+                except EdgeError as error:
+                    if on_refused is None:
+                        raise
+                    on_refused(moment, error)
+                    continue
                 if told["fault"]["lasting"]:
                     lasting[fault.name] = told["fault"]
             elif fault.name in lasting:

@@ -6,14 +6,14 @@ The same seed, lab and time give the same storm, so what it breaks can be broken
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from random import Random
 
 from edge.errors import UsageError
 from lab.faults.faulted import misfit, read
 from lab.faults.kinds import KINDS
-from lab.faults.model import Active, Fault, Kind
+from lab.faults.model import Active, Kind
+from lab.faults.schedule import Scripted
 from lab.faults.targets import links_of, nodes_at
 from lab.faults.units import DURATION, KEY, NODE, PART, RATE, SEED, VLAN, Unit, fields_of
 from lab.model import LabModel
@@ -26,24 +26,8 @@ PAUSE_S = (0.5, 4.0)
 """Shortest and longest: of a fault, and from the beginning of one to that of the next."""
 
 
-@dataclass(frozen=True, slots=True)
-class Strike:
-    """One fault of a storm. at_s: when it begins; lasts_s: when it is healed after that, 0 for what heals by
-    itself.
-    """
-
-    at_s: float
-    lasts_s: float
-    fault: Fault
-
-    @property
-    def ends_s(self) -> float:
-        """When nothing of it is left."""
-        return self.at_s + self.lasts_s
-
-
-def storm(model: LabModel, seed: int, seconds: float, most: int = 2) -> tuple[Strike, ...]:
-    """Faults for a time, in the order of their beginnings; all are healed by its end.
+def storm(model: LabModel, seed: int, seconds: float, most: int = 2) -> tuple[Scripted, ...]:
+    """A script of faults for a time, in the order of their beginnings; all are healed by its end.
 
     model: the lab without faults. most: how many are active at once. Raises UsageError for a time or a
     number that makes no storm.
@@ -51,10 +35,10 @@ def storm(model: LabModel, seed: int, seconds: float, most: int = 2) -> tuple[St
     if seconds < LASTS_S[0] or most < 1:
         raise UsageError(f"a storm lasts {LASTS_S[0]:g}s at least and has one fault at once at least")
     chance = Random(seed)  # noqa: S311 - it is to be foreseen
-    strikes: list[Strike] = []
+    strikes: list[Scripted] = []
     now = 0.0
     while (left := seconds - now) >= LASTS_S[0]:
-        busy = [one for one in strikes if one.ends_s > now]
+        busy = [one for one in strikes if one.at_s + (one.for_s or 0.0) > now]
         if len(busy) < most:
             struck = _strike(model, chance, now, min(left, LASTS_S[1]), busy, len(strikes))
             if struck is not None:
@@ -63,16 +47,9 @@ def storm(model: LabModel, seed: int, seconds: float, most: int = 2) -> tuple[St
     return tuple(strikes)
 
 
-def timeline(strikes: Sequence[Strike]) -> list[tuple[float, bool, Strike]]:
-    """(seconds, whether it begins, strike) of all beginnings and healings, in the order of their times."""
-    moments = [(one.at_s, True, one) for one in strikes]
-    moments += [(one.ends_s, False, one) for one in strikes if one.lasts_s]
-    return sorted(moments, key=lambda moment: moment[:2])
-
-
 def _strike(
-    model: LabModel, chance: Random, now: float, longest_s: float, busy: list[Strike], number: int
-) -> Strike | None:
+    model: LabModel, chance: Random, now: float, longest_s: float, busy: list[Scripted], number: int
+) -> Scripted | None:
     harmed = dataclasses.replace(model, faults=tuple(Active(one.fault, one.at_s) for one in busy))
     for _ in range(TRIES):
         kind = chance.choice(tuple(KINDS.values()))
@@ -81,7 +58,7 @@ def _strike(
             continue
         target = chance.choice(targets)
         words = _options(model, kind, target, chance)
-        lasts_s = round(chance.uniform(LASTS_S[0], longest_s), 3) if kind.lasting else 0.0
+        for_s = round(chance.uniform(LASTS_S[0], longest_s), 3) if kind.lasting else None
         try:
             named = {"kind": kind.name, "target": target, "options": words, "name": f"storm-{number + 1}"}
             fault = read(model, named)
@@ -89,7 +66,7 @@ def _strike(
             continue
         # What two faults make of one thing together nobody could foresee from their rows.
         if target not in {one.fault.target for one in busy} and not misfit(harmed, fault):
-            return Strike(now, lasts_s, fault)
+            return Scripted(now, for_s, fault)
     return None
 
 

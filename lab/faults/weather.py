@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from edge.errors import EdgeError, UsageError
 from lab.checks.result import title
-from lab.client import Client
-from lab.faults.calls import active, heal, inject
+from lab.faults.calls import active
 from lab.faults.explained import unexplained
-from lab.faults.storm import Strike, timeline
-from lab.faults.units import words_of
+from lab.faults.schedule import Moment, Scripted
+from lab.faults.script import run
 from lab.footprint import Footprint, footprint
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class _Log:
     broken: list[EdgeError] = field(default_factory=list)
 
 
-def weather(lab: Lab, strikes: Sequence[Strike], tell: Tell, settle_s: float = SETTLE_S) -> Weather:
+def weather(lab: Lab, strikes: Sequence[Scripted], tell: Tell, settle_s: float = SETTLE_S) -> Weather:
     """Let the storm happen, heal everything, and look at what is left.
 
     Raises UsageError when faults are active already, EdgeError when the lab ends meanwhile. Whatever ends
@@ -106,53 +105,20 @@ def weather(lab: Lab, strikes: Sequence[Strike], tell: Tell, settle_s: float = S
         )
 
 
-def _happen(lab: Lab, strikes: Sequence[Strike], tell: Tell) -> tuple[dict[str, int], list[str]]:
-    """Each fault at its time, each healed at its time; (kind -> how often, what was refused)."""
+def _happen(lab: Lab, strikes: Sequence[Scripted], tell: Tell) -> tuple[dict[str, int], list[str]]:
+    """Each fault at its time; (kind -> how often, what could not be made)."""
     struck: Counter[str] = Counter()
     refused: list[str] = []
-    there: set[str] = set()
-    began = time.monotonic()
-    try:
-        with lab.connect() as client:
-            for at_s, begins, strike in timeline(strikes):
-                name = strike.fault.name
-                if not begins and name not in there:
-                    continue
-                _until(began + at_s)
-                if not begins:
-                    heal(client, [name])
-                    there.discard(name)
-                    tell(f"{at_s:8.1f} s  healed {name}")
-                    continue
-                tell(f"{at_s:8.1f} s  {strike.fault}")
-                # It may be there although the answer never comes.
-                there.add(name)
-                try:
-                    _strike(client, strike)
-                except UsageError as error:
-                    refused.append(f"{strike.fault}: {error}")
-                    there.discard(name)
-                    continue
-                struck[strike.fault.kind] += 1
-                if not strike.lasts_s:
-                    there.discard(name)
-    finally:
-        # What interrupted us may have left an answer unread: a connection of its own has none.
-        with lab.connect() as client:
-            left = [one["name"] for one in active(client) if one["name"] in there]
-            if left:
-                heal(client, left)
+
+    def on_moment(moment: Moment, at_s: float) -> None:
+        fault = moment.entry.fault
+        if moment.what == "begins":
+            struck[fault.kind] += 1
+        tell(f"{at_s:8.1f} s  {fault}" if moment.what == "begins" else f"{at_s:8.1f} s  healed {fault.name}")
+
+    with lab.connect() as client:
+        run(client, strikes, on_moment, lambda moment, why: refused.append(f"{moment.entry.fault}: {why}"))
     return dict(struck), refused
-
-
-def _strike(client: Client, strike: Strike) -> None:
-    fault = strike.fault
-    inject(client, fault.kind, fault.target, words_of(fault.options), name=fault.name)
-
-
-def _until(due: float) -> None:
-    while (left := due - time.monotonic()) > 0:
-        select.select([], [], [], left)
 
 
 def _settled(supervisor: int, before: Footprint, settle_s: float) -> Footprint:

@@ -50,7 +50,7 @@ def call_table(result: CallResult, each: bool) -> Group:
             name = f"{len(streams)} x {medium}" if len(streams) > 1 else medium
             rows.append(_row(name, ends, streams))
     return Group(
-        table(_COLUMNS, rows, spare=("R", "reordered", "jitter")),
+        table(_COLUMNS, rows, spare=("R", "reordered", "burst", "jitter", "sent", "delay")),
         *(Text(line) for line in target_lines(result)),
         *(Text(line, style=BAD) for line in result.warnings),
     )

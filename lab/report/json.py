@@ -12,6 +12,7 @@ from lab.check_model import (
     CommunitiesCheck,
     FlowCheck,
     NeverCheck,
+    OutageCheck,
     QueueCheck,
     RoutesCheck,
     ThroughputCheck,
@@ -36,6 +37,7 @@ _KINDS = {
     NeverCheck: "never",
     QueueCheck: "queue",
     ThroughputCheck: "throughput",
+    OutageCheck: "outage",
     RoutesCheck: "routes",
     CommunitiesCheck: "communities",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from lab.testing.evidence import folder_for, gather
 from lab.testing.house import Habits, Held, Shelf
 from lab.testing.meter import Meter, broken
 from lab.testing.wishes import Budget, FaultWish
-
-CAPTURE = "capture.pcapng"
 
 
 class Course:
@@ -71,9 +68,8 @@ class Course:
     def keep_evidence(self) -> Path:
         """Write down how the lab is now; the folder. Raises OSError."""
         self._recording.close()
-        self.folder = gather(self.lab, folder_for(self._habits.evidence, self._test))
-        if self._capture.exists():
-            shutil.move(self._capture, self.folder / CAPTURE)
+        place = folder_for(self._habits.evidence, self._test)
+        self.folder = gather(self.lab, place, self._test, self._capture)
         return self.folder
 
     def end(self, shared: bool) -> str:

@@ -137,7 +137,7 @@ class House:
                 for one in lab.sessions()
                 if not one.established and not one.shut
             )
-            folder = gather(lab, folder_for(self.habits.evidence, f"{test}.deploy"))
+            folder = gather(lab, folder_for(self.habits.evidence, f"{test}.deploy"), f"deployed for {test}")
         except BaseException:
             lab.destroy()
             raise

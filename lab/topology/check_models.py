@@ -10,6 +10,7 @@ from lab.check_model import (
     CommunitiesCheck,
     FlowCheck,
     NeverCheck,
+    OutageCheck,
     QueueCheck,
     RoutesCheck,
     ThroughputCheck,
@@ -42,6 +43,7 @@ from lab.topology.pair_check_schema import (
     BudgetCheckSpec,
     FlowCheckSpec,
     NeverCheckSpec,
+    OutageCheckSpec,
     PairCheckSpec,
     QueueCheckSpec,
     ThroughputCheckSpec,
@@ -148,6 +150,8 @@ def _pair(spec: PairCheckSpec) -> Check:
     if isinstance(spec, QueueCheckSpec):
         queue = spec.counted_in or spec.class_name
         return QueueCheck(*spec.queue, spec.link, spec.class_name, queue, spec.way, spec.family)
+    if isinstance(spec, OutageCheckSpec):
+        return OutageCheck(*spec.outage, spec.fault, nanoseconds(spec.at_most) / 1e9)
     assert isinstance(spec, ThroughputCheckSpec)
     least, most = share_of(spec.at_least), share_of(spec.at_most)
     return ThroughputCheck(*spec.throughput, spec.circuit, *least, *most, spec.way, spec.seconds, spec.family)

@@ -21,6 +21,7 @@ from lab.topology.pair_check_schema import (
     BudgetCheckSpec,
     FlowCheckSpec,
     NeverCheckSpec,
+    OutageCheckSpec,
     QueueCheckSpec,
     ThroughputCheckSpec,
 )
@@ -31,7 +32,7 @@ from lab.topology.values import CommunityText, Ethertype, Prefix, VlanId, refuse
 
 CHECK_KINDS = (
     *("ping", "path", "sessions", "route", "frame", "name", "https", "budget", "flow", "never", "queue"),
-    *("throughput", "routes", "communities"),
+    *("throughput", "outage", "routes", "communities"),
 )
 """The key that names a check's kind. Where a check has several of them, the first here is its kind."""
 
@@ -224,6 +225,7 @@ CheckSpec = Annotated[
     | Annotated[NeverCheckSpec, Tag("<never>")]
     | Annotated[QueueCheckSpec, Tag("<queue>")]
     | Annotated[ThroughputCheckSpec, Tag("<throughput>")]
+    | Annotated[OutageCheckSpec, Tag("<outage>")]
     | Annotated[RoutesCheckSpec, Tag("<routes>")]
     | Annotated[CommunitiesCheckSpec, Tag("<communities>")],
     Discriminator(_kind),

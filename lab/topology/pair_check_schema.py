@@ -174,4 +174,19 @@ class ThroughputCheckSpec(Part):
         return self
 
 
-PairCheckSpec = BudgetCheckSpec | FlowCheckSpec | NeverCheckSpec | QueueCheckSpec | ThroughputCheckSpec
+class OutageCheckSpec(Part):
+    """While something really goes wrong, nothing is lost between two hosts for longer than this."""
+
+    outage: Pair = Field(description="[source host, target host]; probes go both ways.")
+    fault: str = Field(
+        description="What goes wrong, in the words of `edgelab fault`; it is healed again.",
+        examples=["silent ams/primary"],
+    )
+    at_most: Duration = Field(
+        description="The longest gap; 0ms: not one packet may be lost.", examples=["1s"]
+    )
+
+
+PairCheckSpec = (
+    BudgetCheckSpec | FlowCheckSpec | NeverCheckSpec | QueueCheckSpec | ThroughputCheckSpec | OutageCheckSpec
+)

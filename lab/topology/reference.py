@@ -190,6 +190,7 @@ checks:
   - {never: [pc1, vm1], link: hq-inet-internet, class: default, family: 4}
   - {queue: [pc1, teams], link: ams-primary, class: voice, counted_in: voice, way: out, family: 4}
   - {throughput: [pc1, vm1], circuit: ams, at_least: 70%, at_most: 105%, way: out, seconds: 2, family: 4}
+  - {outage: [pc1, vm1], fault: silent ams/primary, at_most: 1s}
   - routes: ce1
     circuit: ams
     peering: private

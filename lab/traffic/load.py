@@ -33,6 +33,7 @@ END_DEADLINE_S = 15.0
 
 _GONE_DEADLINE_S = 10.0
 _LOOK_S = 0.02
+_REASON_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,9 @@ def run_load(client: Client, wanted: LoadWanted) -> LoadResult:
                 )
             client_said = loading.said()
         if client_said.get("error"):
-            return result(model.name, wanted, client_said, {})
+            reason = server.said().get("error", "") if server.ended(_REASON_S) else ""
+            words = f"; {wanted.target} says: {reason}" if reason else ""
+            raise EdgeError(f"{PROGRAM} at {wanted.source} says: {client_said['error']}{words}")
         if not server.ended(END_DEADLINE_S):
             raise DeadlineError(f"{PROGRAM} at {wanted.target} did not end with its client")
         return result(model.name, wanted, client_said, server.said())

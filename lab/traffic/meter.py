@@ -39,7 +39,7 @@ LINGER_S = 0.3
 GRACE_S = 0.1
 """Probes sent within this time may be on their way: nothing is made of them while the meter runs."""
 
-LOOK_BACK_S = 10.0
+LOOK_BACK_S = 3.0
 """How far `well_for` looks back, and so the most that it says."""
 
 Which = Literal["both", "forth", "back"]

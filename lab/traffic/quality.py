@@ -155,8 +155,8 @@ def jitter(arrivals: Iterable[Arrival]) -> Iterable[float]:
 def late_ones(arrivals: Iterable[Arrival], buffer_ms: float) -> set[int]:
     """Numbers of the packets that a jitter buffer has given up when they come.
 
-    It follows what packets take, as clients' buffers do, by RFC 3550's gain: a delay that grows
-    once and stays costs some packets and no more.
+    It follows what packets take, as clients' buffers do, by the gain of RFC 3550's estimate: a delay that
+    grows once and stays costs some packets and no more.
     """
     late: set[int] = set()
     usual: float | None = None

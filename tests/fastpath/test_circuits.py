@@ -399,16 +399,24 @@ def test_the_policer_counts_what_it_passes_and_drops_by_class(
     sent["other"] += 2
     bench.send(a, "xa", packet(46, 4, [*stack, (0x8100, 1)] if len(stack) == 2 else stack))
     sent["other" if len(stack) == 2 else "EF"] += 1
+
+    def judged(frames: int) -> None:
+        wait_until(lambda: sum(ways(bench, circuit)[0]) == frames, "every frame to be judged")
+
+    few = sum(sent.values())
+    judged(few)
     passed = counted(bench, circuit).a_to_b
     assert {c.name: c.passed.packets for c in passed.by_class} == sent
     assert sum(c.passed.bytes for c in passed.by_class) == passed.passed.bytes
     assert all(c.dropped.packets == 0 for c in passed.by_class)
 
-    burst = burst_octets(1_000_000)
-    bench.send(a, "xa", packet(46, 4, stack, 1400), 2 * burst // 1400)
+    many = 2 * burst_octets(1_000_000) // 1400
+    bench.send(a, "xa", packet(46, 4, stack, 1400), many)
+    judged(few + many)
     before = {c.name: c.dropped.packets for c in counted(bench, circuit).a_to_b.by_class}
     bench.plane.change_circuit(circuit, replace(circuit, rate_bps=8_000))
     bench.send(a, "xa", packet(34, 6, stack, 1400), 50)
+    judged(few + many + 50)
     found = counted(bench, circuit).a_to_b
     after = {c.name: c.dropped.packets for c in found.by_class}
     assert before["EF"] > 0

@@ -22,6 +22,10 @@ needs_tshark = pytest.mark.skipif(not TSHARK, reason="tshark is not installed (a
 WRONG = "_ws.malformed || _ws.expert.severity == error"
 """Frames that tshark cannot read, or that it finds an error in."""
 
+FAULTS = ("_ws.malformed", "_ws.expert.severity")
+ERROR = "8388608"
+"""What a frame that meets WRONG has in one of these fields: any octets, and this number."""
+
 EACH_SIGHTING = "tcp.analyze_sequence_numbers:FALSE"
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from galleryframes import assert_reads_well, restart_a_session
-from labs import CONTOSO, Labs, established, until
+from galleryframes import assert_reads_well, restart_a_session, wait_for
+from labs import CONTOSO, Labs, until
 from recorded import capturing, needs_tshark, tshark
 
 from lab.captureplaces import resolve_all
@@ -66,9 +66,8 @@ def test_the_whole_lab_reads_well_in_tshark(lab: Labs) -> None:
     model = load(CONTOSO)
     with capturing(lab, "contoso", "all", "--verdict") as capture:
         restarted = restart_a_session(lab, model)
-        wanted = {"namespace": restarted.end.namespace, "neighbor": str(restarted.session.neighbor)}
-        until(lambda: established(lab.json("inspect"), **wanted), "the session returns", 60.0)
         lab.ok("check")
+        wait_for(lab, model, restarted)
     assert_reads_well(model, capture.path, restarted)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -10,7 +9,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from faultlab import assert_nothing_to_do, fault_events, lost_of, state_of, well_again
+from faultlab import (
+    active,
+    assert_nothing_to_do,
+    events,
+    fault_events,
+    lost_of,
+    mended,
+    state_of,
+    status,
+    well_again,
+)
 from labs import CONTOSO, Labs, until
 
 pytestmark = pytest.mark.root
@@ -34,11 +43,7 @@ def standing(lab: Labs) -> Iterator[Labs]:
 
 def daemon(labs: Labs, namespace: str) -> dict[str, Any]:
     """{pid, restarts} of a namespace's daemon."""
-    from lab.client import Client
-    from lab.state import RunDirectory
-
-    with Client(RunDirectory(labs.directory / "contoso")) as client:
-        found: dict[str, Any] = client.status()["daemons"][namespace]
+    found: dict[str, Any] = status(labs)["daemons"][namespace]
     return found
 
 
@@ -61,8 +66,7 @@ def test_a_daemon_that_crashes_or_is_restarted_comes_back_with_its_sessions(labs
     assert daemon(labs, "ce2")["pid"] != restarted["pid"]
     well_again(labs)
     assert fault_events(labs) == [("crash-ce1", "happens"), ("restart-ce2", "happens")]
-    shown = labs.ok("events", "--no-follow", "--format", "json").splitlines()
-    texts = [one.get("text", "") for one in map(json.loads, shown) if one["kind"] == "session"]
+    texts = [one.get("text", "") for one in events(labs) if one["kind"] == "session"]
     assert any("Received: " in text for text in texts), (
         "who ends in order tells its neighbours (RFC 4271, Cease)"
     )
@@ -80,7 +84,7 @@ def test_software_that_hangs_falls_silent_while_its_router_still_forwards(standi
     # A change that its configuration needs waits for the end of the fault.
     done = standing.run("fault", "hang", "ce1")
     assert done.returncode == 0, done.stderr
-    assert len(standing.json("fault", "list")["active"]) == 2
+    assert len(active(standing)) == 2
     standing.ok("heal", "hang-ce1")
     assert process_state(standing, "ce1") == "T", "the second fault still holds it"
     well_again(standing)
@@ -96,7 +100,7 @@ def test_what_was_ordered_while_software_hangs_is_configured_when_it_goes_on(sta
     standing.ok("heal")
     assert "bgp_path.prepend" in file.read_text()
     standing.ok("microsoft", "maintained", "ams")
-    well_again(standing)
+    mended(standing)
 
 
 def test_a_fault_whose_command_is_killed_at_once_is_there_whole_or_not_at_all(standing: Labs) -> None:

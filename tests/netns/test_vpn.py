@@ -135,7 +135,7 @@ def test_scenario_33_a_longer_prefix_in_the_tunnel_wins(lab: Labs) -> None:
     from lab.topology import load
 
     document = load(TOPOLOGY).document
-    document["vnets"]["hub"]["vpn"]["announce"] = ["10.1.0.0/17"]
+    document["vnets"]["hub"]["vpn"][0]["announce"] = ["10.1.0.0/17"]
     lab.ok("deploy", "-t", str(lab.file(json.loads(json.dumps(document)))))
     via = f"via {vpn_address(lab)}"
     until(lambda: via in lab.inside(LAB, "hub-gw0", "ip", "route", "get", SITE), "the longer prefix wins")

@@ -7,9 +7,10 @@ import pytest
 
 from edge.errors import UsageError
 from lab.captureplaces import classes_of, resolve_all
-from lab.commands.capture import parse_ring
+from lab.commands.capture import _told, parse_ring
 from lab.framefilter import compile_filter, parse_tags_word, untagged, vids_of, with_tags
 from lab.model import LabModel
+from lab.recording import CaptureSummary
 from lab.topology import load
 from lab.vantage import destinations, vantage
 
@@ -188,3 +189,12 @@ def test_a_ring_is_so_many_octets_or_seconds(word: str, limits: tuple[int | None
 def test_a_wrong_ring_is_told(word: str) -> None:
     with pytest.raises(UsageError, match="16M"):
         parse_ring(word)
+
+
+def test_what_was_lost_is_told_by_place() -> None:
+    told = _told(CaptureSummary(90, 12, "interrupted", {"ce1:ams1": 10, "pc1:eth0": 2}, let_go=5))
+    assert told.splitlines() == [
+        "90 frames, 12 lost, 5 older ones let go (interrupted)",
+        "lost at ce1:ams1 for lack of room: 10; narrow the capture to fewer places",
+        "lost at pc1:eth0 for lack of room: 2; narrow the capture to fewer places",
+    ]

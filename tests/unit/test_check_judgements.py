@@ -15,6 +15,7 @@ from lab.check_model import (
     CommunitiesCheck,
     FlowCheck,
     NeverCheck,
+    OutageCheck,
     QueueCheck,
     RoutesCheck,
     ThroughputCheck,
@@ -23,12 +24,16 @@ from lab.check_model import (
 from lab.checks.budget import Run, judge_budget
 from lab.checks.flows import judge_flow, judge_never, judge_queue
 from lab.checks.looks import ALONE, is_negative
+from lab.checks.outage import judge_outage
 from lab.checks.routesets import judge_communities, judge_routes
 from lab.checks.talk import Sighting, Tally
 from lab.checks.throughput import judge_throughput
 from lab.classes import QueueRow
+from lab.drills.model import Aim, Drill, Row
 from lab.model import PingCheck, RouteCheck
 from lab.topology import load
+from lab.traffic.metering import Course, Mark, Metering
+from lab.traffic.outage import Probe
 from lab.traffic.quality import Arrival
 
 CONTOSO = Path(__file__).parents[2] / "lab" / "topologies" / "contoso.edge.yml"
@@ -255,3 +260,26 @@ def test_what_must_be_absent_waits_for_the_rest_and_what_measures_is_alone() -> 
     assert not is_negative(RoutesCheck("a", lacks=(wanted(HUB),), contains=(wanted(OFFICE),)))
     assert not is_negative(PingCheck("a", "b"))
     assert isinstance(BudgetCheck("a", "b"), ALONE)
+
+
+@pytest.mark.parametrize(
+    ("most_s", "lost", "words"),
+    [
+        (0.1, 60, "silent ams/primary: longest gap 60 ms, 60 of 500 probes lost (a -> b by x, then y)"),
+        (0.05, 60, "silent ams/primary: the longest gap was 0.060 s, and may be 50 ms; longest gap 60 ms"),
+        (0.0, 1, "silent ams/primary: 1 packets were lost, and none may be; longest gap 1 ms"),
+        (0.0, 0, "silent ams/primary: longest gap 0 ms, 0 of 500 probes lost"),
+    ],
+)
+def test_an_outage_is_judged_by_its_longest_gap(most_s: float, lost: int, words: str) -> None:
+    probes = tuple(
+        Probe(n * MS, None if 200 <= n < 200 + lost else n * MS + 1, "x" if n < 200 else "y")
+        for n in range(1000)
+    )
+    marks = (Mark(200 * MS, "fault"), Mark(500 * MS, "healed"))
+    drill = Drill("check", "", "", "silent", ("ams/primary",), Aim(most_s, ""), ("x",))
+    row = Row(drill, Metering(MS, (Course("a -> b", probes),), marks), settled=True, converged_s=0.2)
+    verdict = judge_outage(OutageCheck("a", "b", "silent ams/primary", most_s), row)
+    assert verdict.words.startswith(words)
+    assert verdict.ok is (";" not in words)
+    assert verdict.final, "each run breaks the lab: once is enough"

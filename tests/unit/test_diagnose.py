@@ -96,6 +96,18 @@ def test_tags_dropped_at_the_providers_end_of_the_wire_count_too() -> None:
     assert "fabric:ams1 dropped 12 frames tagged 4/100" in why(stray("fabric:ams1", 4, 100), lab)
 
 
+def test_a_tunnel_without_keys_explains_why_nobody_answers_in_it() -> None:
+    def tunnel(device: str, *, established: bool) -> dict[str, Any]:
+        keys = {"remote": "192.0.2.2", "established": established, "trouble": "the other end does not answer"}
+        return {**unresolved(), "ike": {"ce1": {device: keys}}}
+
+    assert why(tunnel("ams1.100", established=False)).startswith(
+        "no IPsec keys with 192.0.2.2: the other end does not answer"
+    )
+    assert "IPsec" not in why(tunnel("ams1.100", established=True))
+    assert "IPsec" not in why(tunnel("ams2.100", established=False))
+
+
 def test_refused_signatures_at_microsofts_end_mean_different_keys() -> None:
     assert "shared keys" in why({"md5_failures": {MSEE: 9, "ce1": 0}})
     assert "shared keys" in why({"md5_failures": {MSEE: 9}}, last_error="Socket: Connection timed out")

@@ -13,12 +13,13 @@ from lab.faults.explained import GRACE_S, touched, unexplained
 from lab.faults.faulted import faulted
 from lab.faults.kinds import KINDS
 from lab.faults.model import Active
-from lab.faults.storm import Strike, storm
+from lab.faults.schedule import Scripted
+from lab.faults.storm import storm
 from lab.model import LabModel
 from lab.topology import load
 
 CONTOSO = Path(__file__).parents[2] / "lab" / "topologies" / "contoso.edge.yml"
-HOUR_S = 3600.0
+LONG_S = 900.0
 
 
 @pytest.fixture(scope="module")
@@ -27,17 +28,23 @@ def contoso() -> LabModel:
 
 
 @pytest.fixture(scope="module")
-def hour(contoso: LabModel) -> tuple[Strike, ...]:
-    return storm(contoso, 7, HOUR_S)
+def long(contoso: LabModel) -> tuple[Scripted, ...]:
+    return storm(contoso, 7, LONG_S)
 
 
-def test_a_seed_gives_one_storm_and_another_seed_another(contoso: LabModel, hour: tuple[Strike, ...]) -> None:
-    assert storm(contoso, 7, HOUR_S) == hour
-    assert storm(contoso, 8, HOUR_S) != hour
+def ends(one: Scripted) -> float:
+    return one.at_s + (one.for_s or 0.0)
 
 
-def test_in_an_hour_every_kind_strikes(hour: tuple[Strike, ...]) -> None:
-    assert {one.fault.kind for one in hour} == set(KINDS)
+def test_a_seed_gives_one_storm_and_another_seed_another(
+    contoso: LabModel, long: tuple[Scripted, ...]
+) -> None:
+    assert storm(contoso, 7, LONG_S) == long
+    assert storm(contoso, 8, LONG_S) != long
+
+
+def test_in_a_long_storm_every_kind_strikes(long: tuple[Scripted, ...]) -> None:
+    assert {one.fault.kind for one in long} == set(KINDS)
 
 
 @pytest.mark.parametrize("most", [1, 2, 3])
@@ -47,18 +54,18 @@ def test_no_more_faults_are_active_than_asked_for_and_all_are_over_in_time(
     strikes = storm(contoso, 11, 300.0, most)
     assert len(strikes) > 20
     for one in strikes:
-        together = [other for other in strikes if other.at_s <= one.at_s < other.ends_s]
+        together = [other for other in strikes if other.at_s <= one.at_s < ends(other)]
         assert len(together) <= most
         assert len({other.fault.target for other in together}) == len(together)
-    assert max(one.ends_s for one in strikes) <= 300.0
+    assert max(ends(one) for one in strikes) <= 300.0
     assert [one.at_s for one in strikes] == sorted(one.at_s for one in strikes)
 
 
 def test_every_fault_harms_the_lab_on_top_of_those_that_are_active(
-    contoso: LabModel, hour: tuple[Strike, ...]
+    contoso: LabModel, long: tuple[Scripted, ...]
 ) -> None:
-    for one in hour:
-        busy = [other for other in hour if other.at_s <= one.at_s < other.ends_s]
+    for one in long:
+        busy = [other for other in long if other.at_s <= one.at_s < ends(other)]
         model = replace(contoso, faults=tuple(Active(other.fault, other.at_s) for other in busy))
         harmed = faulted(model)
         assert harmed.faults == ()
@@ -137,6 +144,18 @@ def test_links_that_go_and_daemons_that_die_want_an_explanation(
     crash = fault(100.0, "happens", "crash", "ce1")
     assert unexplained(contoso, [DEPLOYED, crash, event]) == []
     assert unexplained(contoso, [DEPLOYED, {**crash, "target": "ce2"}, event]) == [event]
+
+
+def test_who_has_no_power_takes_the_carrier_from_the_other_ends(contoso: LabModel) -> None:
+    fields = {"device": "hq-inet", "up": True, "carrier": False, "present": True}
+    event = {"time": 100.5, "kind": "link", "namespace": "internet", **fields}
+    for kind, target, known in (
+        ("site-down", "hq", True),
+        ("node-down", "hq-inet", True),
+        ("crash", "ce1", False),
+    ):
+        found = unexplained(contoso, [DEPLOYED, fault(100.0, "begins", kind, target), event])
+        assert (found == []) is known, (kind, target)
 
 
 def test_a_silent_link_kills_no_daemon(contoso: LabModel) -> None:

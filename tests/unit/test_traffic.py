@@ -96,8 +96,8 @@ def test_a_delay_that_grows_and_stays_costs_a_jitter_buffer_some_packets_only() 
     grown = quality(300, arrivals({n: 1.0 if n < 100 else 61.0 for n in range(300)}), G711_PLC)
     # 60 ms are 20 more than the buffer has; each packet moves it by a sixteenth of what is left.
     assert 1 <= grown.late <= 8
-    swinging = quality(300, arrivals({n: 1.0 if n % 20 else 61.0 for n in range(300)}), G711_PLC)
-    assert swinging.late == 14
+    swinging = quality(300, arrivals({n: 61.0 if n % 20 == 10 else 1.0 for n in range(300)}), G711_PLC)
+    assert swinging.late == 15
     assert swinging.mos < grown.mos
 
 

@@ -102,5 +102,5 @@ def test_command_lines_say_what_was_asked() -> None:
     assert server_words(5201, TCP) == ("iperf3", "--server", "--one-off", "--json", "--port", "5201", "-4")
     words = " ".join(client_words("10.50.1.4", 5202, UDP))
     assert "--client 10.50.1.4 --port 5202 -4 --json" in words
-    assert words.endswith("--time 2 --parallel 2 --udp --bitrate 150000000")
+    assert words.endswith("--time 2 --parallel 2 --udp --length 1200 --bitrate 150000000")
     assert "--reverse" in client_words("::1", 1, LoadWanted("a", "b", reverse=True, family=6))

@@ -19,6 +19,7 @@ from lab.topology.rules import (
     internet_edges,
     links,
     naming,
+    outages,
     sites,
     space,
     vnets,
@@ -40,6 +41,7 @@ RULES = (
     checks.check,
     links.check,
     faults.check,
+    outages.check,
 )
 
 RUNNING = (direct.check_macsec, sites.check, vnets.check, space.check, naming.check, naming.check_words)

@@ -25,6 +25,7 @@ from lab.topology.pair_check_schema import (
     BudgetCheckSpec,
     FlowCheckSpec,
     NeverCheckSpec,
+    OutageCheckSpec,
     PairCheckSpec,
     QueueCheckSpec,
     ThroughputCheckSpec,
@@ -224,6 +225,9 @@ class _Rules:
             self._hosts((*path, "throughput"), spec.throughput, spec.family)
             if spec.circuit not in self.circuits:
                 self.unknown((*path, "circuit"), "circuit", spec.circuit, list(self.circuits))
+            return
+        if isinstance(spec, OutageCheckSpec):
+            self._hosts((*path, "outage"), spec.outage, 4)
             return
         self._class((*path, "class"), spec.class_name)
         if isinstance(spec, BudgetCheckSpec):
