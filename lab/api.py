@@ -360,8 +360,10 @@ class Fault:
 
     def heal(self) -> None:
         """Take it back, unless that has happened."""
-        if self.active:
-            self.lab.heal(self.name)
+        from lab.faults.calls import heal_if_active
+
+        with self.lab.connect() as client:
+            heal_if_active(client, self.told)
 
 
 class Results(tuple["CheckResult", ...]):

@@ -31,7 +31,7 @@ _VERBS = {
     "call": ("call", "Voice, video and sharing between two nodes: loss, delay, jitter, MOS."),
     "load": ("load", "Bulk between two nodes by iperf3."),
     "fault": ("faults", "Let something go wrong: links, routers, keys, tags..."),
-    "heal": ("faults", "Take faults out again: all, or some."),
+    "heal": ("heal", "Take faults out again: all, or some."),
     "storm": ("storm", "Faults by chance for a time, and proof that the lab outlives them."),
     "outage": ("drill", "Measure how long nothing comes through between two hosts."),
     "drill": ("drill", "Break things under the outage meter: how long each takes to fail over."),

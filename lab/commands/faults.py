@@ -1,4 +1,4 @@
-"""`edgelab fault` and `edgelab heal`: what goes wrong in a running lab, and how it is well again."""
+"""`edgelab fault`: what goes wrong in a running lab. `edgelab heal` is in `lab.commands.heal`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from edge.document.suggest import hint_for
 from edge.errors import EXIT_OK, EdgeError, UsageError
 from lab import state
-from lab.commands.common import NamedOption, complete_lab, format_option, print_json
+from lab.commands.common import complete_lab, format_option, print_json
 from lab.faults import targets
 from lab.faults.kinds import KINDS
 from lab.faults.model import Kind, Sort
@@ -51,8 +51,12 @@ class _Faults(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The verb of a kind, or None when there is no such kind."""
-        if cmd_name in _OTHERS:
-            return list_command if cmd_name == "list" else script_command
+        if cmd_name == "list":
+            return list_command
+        if cmd_name == "script":
+            from lab.commands.fault_script import script_command
+
+            return script_command
         return _command(KINDS[cmd_name]) if cmd_name in KINDS else None
 
     def resolve_command(
@@ -79,11 +83,12 @@ class _Faults(click.Group):
 def _model(ctx: click.Context) -> LabModel:
     from lab.client import Client
 
-    with Client(state.find(_named(ctx, ctx.params.get("lab")))) as client:
+    with Client(state.find(named(ctx, ctx.params.get("lab")))) as client:
         return client.model
 
 
-def _named(ctx: click.Context, lab: str | None) -> str | None:
+def named(ctx: click.Context, lab: str | None) -> str | None:
+    """The lab's name, in front of the kind or as an option. Raises UsageError for two."""
     before = ctx.meta.get(_LAB)
     if before and lab and before != lab:
         raise UsageError(f"two labs are named, {before} and {lab}; name one")
@@ -183,7 +188,7 @@ def _callback(kind: Kind) -> Callable[..., int]:
             if given[f"option_{field.name}"] is not None
         }
         fields = {"kind": kind.name, "target": target, "options": options, "name": name or ""}
-        return _inject(_named(ctx, lab), fields, for_s, dry_run, output)
+        return _inject(named(ctx, lab), fields, for_s, dry_run, output)
 
     return run
 
@@ -242,10 +247,11 @@ def _tell_injected(answer: dict[str, Any]) -> None:
     fault = answer["fault"]
     words = ", ".join(f"{count} {action}d" for action, count in answer["counts"].items() if count)
     what = "; ".join(answer["struck"]) or words or "nothing to change now"
-    click.echo(f"fault {fault['name']}: {_said(fault)} ({what}, {answer['seconds']:.2f} s)")
+    click.echo(f"fault {fault['name']}: {said(fault)} ({what}, {answer['seconds']:.2f} s)")
 
 
-def _said(fault: dict[str, Any]) -> str:
+def said(fault: dict[str, Any]) -> str:
+    """A fault as the command line says it."""
     options = " ".join(f"--{name} {value}" for name, value in fault["options"].items())
     return f"{fault['kind']} {fault['target']} {options}".rstrip()
 
@@ -277,7 +283,7 @@ def list_command(ctx: click.Context, lab: str | None, output: str) -> None:
     from lab.client import Client
     from lab.faults.calls import active
 
-    name = _named(ctx, lab)
+    name = named(ctx, lab)
     found: list[dict[str, Any]] = []
     runs = bool(state.running_labs()) or name is not None
     if runs:
@@ -307,51 +313,6 @@ def list_command(ctx: click.Context, lab: str | None, output: str) -> None:
     show(table(("kind", "target", "what it does", "options"), rows))
 
 
-@click.command(
-    "script",
-    epilog="\b\nExamples:\n  edgelab fault script\n  edgelab fault script contoso --dry-run\n"
-    "\b\nIn the topology file:\n  faults:\n    - {at: 5s, for: 3s, kind: link-down, target: ams/primary}\n"
-    "    - {at: 12s, kind: loss, target: pc1, options: {part: 2%, seed: 7}}",
-)
-@click.argument("name", required=False, shell_complete=complete_lab, metavar="[NAME]")
-@click.option("--dry-run", is_flag=True, help="Print what would happen when, and do nothing.")
-@format_option
-@click.pass_context
-def script_command(ctx: click.Context, name: str | None, dry_run: bool, output: str) -> None:
-    """Run the timed faults that the lab's topology file has under `faults`.
-
-    A fault without `for` stays when the script has ended. Ctrl-C heals what the script has injected.
-    """
-    from lab.client import Client
-    from lab.faults.schedule import Moment, timeline
-    from lab.faults.script import run
-
-    directory = state.find(_named(ctx, name))
-    done: list[dict[str, Any]] = []
-
-    def tell(moment: Moment, at_s: float) -> None:
-        done.append({**moment.to_json(), "done_s": round(at_s, 3)})
-        if output != "json":
-            click.echo(f"{at_s:8.2f} s  {moment.what:6}  {moment.entry.fault.name}: {moment.entry.fault}")
-
-    with Client(directory) as client:
-        script = client.model.script
-        if not script:
-            raise UsageError(
-                f"the topology of lab {directory.name} has no `faults`; see: edgelab fault script -h"
-            )
-        left: list[str] = []
-        if dry_run:
-            for moment in timeline(script):
-                tell(moment, moment.at_s)
-        else:
-            left = run(client, script, tell)
-    if output == "json":
-        print_json({"version": 1, "lab": directory.name, "moments": done, "active": left})
-    elif left:
-        click.echo(f"still active: {', '.join(left)}; heal with: edgelab heal", err=True)
-
-
 def _row(one: dict[str, Any]) -> tuple[str, ...]:
     options = " ".join(f"--{name} {value}" for name, value in one["options"].items())
     phase = f"{one['phase']} of {one['phases']}" if one["phases"] > 1 else ""
@@ -375,57 +336,3 @@ def _kind_json(kind: Kind) -> dict[str, Any]:
         "lasting": kind.lasting,
         "example": f"edgelab fault {kind.name} {kind.example}",
     }
-
-
-def _complete_heal(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from lab.client import Client
-    from lab.faults.calls import active
-
-    items = complete_lab(ctx, parameter, incomplete)
-    with contextlib.suppress(EdgeError):
-        given = ctx.params.get("words") or ()
-        labs = {lab.name for lab in state.running_labs()}
-        with Client(state.find(given[0] if given and given[0] in labs else None)) as client:
-            names = (one["name"] for one in active(client))
-            items += [CompletionItem(name) for name in names if name.startswith(incomplete)]
-    return items
-
-
-@click.command(
-    epilog="\b\nExamples:\n  edgelab heal                        all faults of the only lab\n"
-    "  edgelab heal contoso --all\n  edgelab heal link-down-ams-primary  this one"
-)
-@click.argument("words", nargs=-1, metavar="[NAME] [FAULT...]", shell_complete=_complete_heal)
-@click.option("--all", "everything", cls=NamedOption, is_flag=True, help="All faults, as without FAULT.")
-@format_option
-def heal_command(words: tuple[str, ...], everything: bool, output: str) -> None:
-    """Take faults out of a running lab: those named, or all.
-
-    Wire, routers and processes are again as the topology and the service want them.
-    """
-    from lab.client import Client
-    from lab.faults.calls import heal
-    from lab.progress import Progress
-
-    labs = {lab.name for lab in state.running_labs()}
-    name, faults = (words[0], words[1:]) if words and words[0] in labs else (None, words)
-    if everything and faults:
-        raise click.UsageError("either FAULT... or --all")
-    directory = state.find(name)
-    progress = Progress()
-    with Client(directory) as client:
-        try:
-            answer = heal(client, faults or None, on_message=progress)
-        finally:
-            progress.clear()
-    if output == "json":
-        told = {key: value for key, value in answer.items() if key != "ok"}
-        print_json({"version": 1, "lab": directory.name, **told})
-        return
-    for one in answer["healed"]:
-        click.echo(f"fault {one['name']} is healed: {_said(one)}")
-    if not answer["healed"]:
-        click.echo(f"no fault is active in lab {directory.name}")
-    else:
-        words_of = ", ".join(f"{count} {action}d" for action, count in answer["counts"].items() if count)
-        click.echo(f"{words_of or 'nothing to change'} in {answer['seconds']:.2f} s", err=True)

@@ -24,17 +24,23 @@ def inspect_command(name: str | None, output: str) -> None:
     not Established the reason is told.
     """
     from lab.client import Client
+    from lab.faults.calls import active
     from lab.inspect import collect
     from lab.report.json import dumps, inspect_json
 
     with Client(state.find(name)) as client:
         view = collect(client)
+        faults = active(client)
     if output == "json":
-        click.echo(dumps(inspect_json(view)), nl=False)
+        click.echo(dumps({**inspect_json(view), "faults": faults}), nl=False)
         return
     from lab.report.table import inspect_tables, show
 
     show(inspect_tables(view))
+    for one in faults:
+        click.echo(
+            f"fault {one['name']} is active: {one['kind']} {one['target']}; edgelab heal {one['name']}"
+        )
 
 
 @click.command(

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge.errors import EdgeError
 from lab.api import Fault
 from lab.testing.condition import BY_ITSELF_S, in_words, wait_for
 from lab.testing.evidence import folder_for, gather
@@ -41,9 +42,13 @@ class Course:
 
     def prepare(self) -> None:
         """Begin to record, where that is asked for. Raises EdgeError."""
-        if self._habits.capture:
+        if not self._habits.capture:
+            return
+        try:
             self._capture.parent.mkdir(parents=True, exist_ok=True)
             self._recording.enter_context(self.lab.capture(self._habits.capture, self._capture))
+        except OSError as error:
+            raise EdgeError(f"cannot record to {self._capture}: {error.strerror}") from error
 
     def begin(self) -> None:
         """Measure, then let go wrong what the markers say. Raises EdgeError."""
@@ -84,15 +89,24 @@ class Course:
             self._recording.close()
             left = self._mend(shared)
             if left and not self.failed and self.lab.running:
-                self.keep_evidence()
+                left += self._evidence_kept()
         except BaseException:
             self._shelf.throw_away(self._held)
             raise
         finally:
-            self._capture.unlink(missing_ok=True)
+            if self._habits.capture:
+                self._capture.unlink(missing_ok=True)
         if left:
             self._shelf.throw_away(self._held)
         return left
+
+    def _evidence_kept(self) -> str:
+        """Keep evidence; empty, or why there is none, as a line of its own."""
+        try:
+            self.keep_evidence()
+        except OSError as error:
+            return f"\nevidence could not be written: {error}"
+        return ""
 
     def _mend(self, shared: bool) -> str:
         if not self.lab.running:

@@ -132,15 +132,25 @@ class House:
         try:
             if not lab.pending or not settled:
                 return Held(key, lab, look(lab))
-            why = tuple(
-                f"session {one.name} of {one.namespace} to {one.neighbor}: {one.why or one.state}"
-                for one in lab.sessions()
-                if not one.established and not one.shut
-            )
-            folder = gather(lab, folder_for(self.habits.evidence, f"{test}.deploy"), f"deployed for {test}")
+            held = self._not_whole(key, lab, model.name, test)
         except BaseException:
             lab.destroy()
             raise
         lab.destroy()
-        words = f"lab {model.name} is not whole {self.habits.wait_s:g} s after it was deployed"
-        return Held(key, problem=f"{words}:\n{in_words(why)}", evidence=folder)
+        return held
+
+    def _not_whole(self, key: str, lab: api.Lab, topology: str, test: str) -> Held:
+        """Why a lab is no good, with its evidence."""
+        why = tuple(
+            f"session {one.name} of {one.namespace} to {one.neighbor}: {one.why or one.state}"
+            for one in lab.sessions()
+            if not one.established and not one.shut
+        )
+        words = (
+            f"lab {topology} is not whole {self.habits.wait_s:g} s after it was deployed:\n{in_words(why)}"
+        )
+        place = folder_for(self.habits.evidence, f"{test}.deploy")
+        try:
+            return Held(key, problem=words, evidence=gather(lab, place, f"deployed for {test}"))
+        except OSError as error:
+            return Held(key, problem=f"{words}\nevidence could not be written: {error}")

@@ -210,7 +210,7 @@ def test_a_tied_lab_ends_with_the_process_that_has_it(directory: Path) -> None:
         lab = api.find("tied")
         assert lab.running
         process.send_signal(signal.SIGKILL)
-    until(lambda: not lab.running, "the lab ends")
+    until(lambda: not lab.running, "the lab ends", 90)
     lab.destroy()
 
 

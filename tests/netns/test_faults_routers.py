@@ -227,6 +227,7 @@ def test_a_site_without_power_has_no_carrier_to_give_and_comes_back_whole(labs: 
     assert "via 10.1.0.1" in labs.inside("contoso", "pc1", "ip", "route")
 
 
+@pytest.mark.kernels("here", "stock")
 def test_a_node_without_power_is_dark_on_all_its_ports(labs: Labs) -> None:
     labs.ok("fault", "node-down", "msee1-amsterdam", "--for", "1s")
     links = [one for one in events(labs) if one["kind"] == "link" and not one["up"]]

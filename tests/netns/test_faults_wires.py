@@ -65,6 +65,7 @@ def impairments(labs: Labs) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.kernels("here", "stock")
 def test_a_link_that_is_down_has_no_carrier_and_its_sessions_fall_at_once(labs: Labs) -> None:
     labs.ok("fault", "link-down", "ams/primary")
     assert "NO-CARRIER" in device(labs, "ce1", "ams1")["flags"]
@@ -75,6 +76,7 @@ def test_a_link_that_is_down_has_no_carrier_and_its_sessions_fall_at_once(labs: 
     assert_nothing_to_do(labs)
     until(lambda: lost_of(labs, 3) == 0, "the other link carries")
     assert [one["kind"] for one in labs.json("fault", "list")["active"]] == ["link-down"]
+    assert "fault link-down-ams-primary is active: link-down ams/primary" in labs.ok("inspect")
     assert "link-down ams/primary" in labs.ok("heal")
     assert "no fault is active" in labs.ok("fault", "list")
     well_again(labs)

@@ -348,6 +348,6 @@ def test_a_run_that_is_killed_takes_its_labs_along(project: Project) -> None:
         name = process.stdout.readline().strip()
         assert [lab.name for lab in state.running_labs()] == [name]
         process.send_signal(signal.SIGKILL)
-    until(lambda: not state.running_labs(), "the lab ends")
+    until(lambda: not state.running_labs(), "the lab ends", 90)
     for lab in state.discover():
         lab.clear()
