@@ -48,7 +48,9 @@ class Channel:
         )
         try:
             sent = self.sock.sendmsg([data], ancillary, socket.MSG_NOSIGNAL)
-            self.sock.sendall(data[sent:], socket.MSG_NOSIGNAL)
+            # To send nothing is a system call all the same, which fails when the reader of all has hung up.
+            if sent < len(data):
+                self.sock.sendall(data[sent:], socket.MSG_NOSIGNAL)
         except OSError as error:
             raise ClosedError(f"the other side closed the connection ({error.strerror})") from error
 

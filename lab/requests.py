@@ -249,8 +249,8 @@ def _events(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) -
 
 def _tie(supervisor: Supervisor, channel: Channel, _: dict[str, Any]) -> None:
     """From here on the lab ends with this client, however that ends: a killed test run leaves no lab."""
-    channel.send({"ok": True})
     try:
+        channel.send({"ok": True})
         while True:
             for descriptor in channel.receive()[1]:
                 os.close(descriptor)

@@ -44,6 +44,27 @@ def test_a_descriptor_arrives_with_its_message_and_works(pair) -> None:
         os.close(fd)
 
 
+class _ReaderHangsUp(socket.socket):
+    """Whoever reads what is sent hangs up before the sender comes back from sending."""
+
+    reader: Channel
+
+    def sendmsg(self, *arguments) -> int:
+        sent = super().sendmsg(*arguments)
+        self.received = self.reader.receive()
+        self.reader.close()
+        return sent
+
+
+def test_a_message_that_arrived_whole_was_sent_although_its_reader_has_hung_up_since() -> None:
+    left, right = socket.socketpair()
+    sock = _ReaderHangsUp(left.family, left.type, left.proto, fileno=left.detach())
+    sock.reader = Channel(right)
+    with sock:
+        Channel(sock).send({"ok": True})
+        assert sock.received == ({"ok": True}, [])
+
+
 def test_the_other_side_gone_is_closed_both_ways(pair) -> None:
     left, right = pair
     right.close()
