@@ -86,15 +86,27 @@ def deploy(
     if name is not None:
         model = renamed(model, name)
     preflight(model, runs_here=True)
-    done = bring_up(model, links=links, step=False, wait_s=wait_s, listener=lambda _: None, spawn=apart.spawn)
+    # Whoever is killed while it waits shall not leave a lab: the tie comes first.
+    done = bring_up(
+        model,
+        links=links,
+        step=False,
+        wait_s=None if tied else wait_s,
+        listener=lambda _: None,
+        spawn=apart.spawn,
+    )
     lab = Lab(state.find(done.name), pending=done.pending)
     try:
         if tied:
             lab.tie()
+            if wait_s is not None:
+                lab.pending = lab.waited(wait_s)
     except BaseException:
-        lab.destroy()
+        if done.created:
+            lab.destroy()
         raise
-    _began_here.add(lab)
+    if done.created:
+        _began_here.add(lab)
     return lab
 
 
@@ -202,10 +214,14 @@ class Lab:
 
     def wait(self, seconds: float = DEPLOY_WAIT_S) -> None:
         """Wait until all sessions that are not shut are up. Raises DeadlineError naming the others."""
-        with self.connect() as client:
-            pending = client.request("wait", None, seconds + 30.0, wait_s=seconds)["pending"]
+        pending = self.waited(seconds)
         if pending:
             raise DeadlineError(f"lab {self.name}, after {seconds:g} s: {pending_words(pending)}")
+
+    def waited(self, seconds: float) -> tuple[dict[str, Any], ...]:
+        """Wait as `wait` does; the sessions that did not come, as in `pending`."""
+        with self.connect() as client:
+            return tuple(client.request("wait", None, seconds + 30.0, wait_s=seconds)["pending"])
 
     def check(self, *checks: Mapping[str, Any], deadline_s: float = CHECK_DEADLINE_S) -> Results:
         """Prove checks, each written as in a topology file; without any those of the topology.

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from edge.errors import EdgeError
 
-GROWTH_KIB = 16 * 1024
-GROWTH_PART = 0.25
-"""Memory that a lab may have more of than before, the greater of both: daemons keep what they used once."""
+GROWTH_KIB = 4 * 1024
+"""Memory that each process may have more of than before: BIRD keeps what it once had for a flood of routes,
+and the supervisor what it had for its busiest moment.
+"""
 
 GROWTH_DESCRIPTORS = 2
 """Descriptors that each process may have more of than before: BIRD opens some sockets when first needed."""
@@ -31,7 +32,7 @@ class Footprint:
     def more_than(self, before: Footprint) -> list[str]:
         """What there is now and was not, in words. Pure.
 
-        Descriptors may grow by GROWTH_DESCRIPTORS a process, memory by GROWTH_PART or GROWTH_KIB.
+        Descriptors may grow by GROWTH_DESCRIPTORS a process, memory by GROWTH_KIB.
         """
         words = [
             f"{count - before.processes.get(name, 0)} more {name}"
@@ -43,10 +44,10 @@ class Footprint:
             for name, count in sorted(before.processes.items())
             if count > self.processes.get(name, 0)
         ]
-        if self.descriptors - before.descriptors > GROWTH_DESCRIPTORS * sum(before.processes.values()):
+        count = sum(before.processes.values())
+        if self.descriptors - before.descriptors > GROWTH_DESCRIPTORS * count:
             words.append(f"{self.descriptors - before.descriptors} more descriptors")
-        allowed = max(GROWTH_KIB, before.memory_kib * GROWTH_PART)
-        if self.memory_kib - before.memory_kib > allowed:
+        if self.memory_kib - before.memory_kib > GROWTH_KIB * count:
             words.append(f"{self.memory_kib - before.memory_kib} KiB more memory")
         return words
 
@@ -70,6 +71,8 @@ def footprint(supervisor: int) -> Footprint:
             names[name] += 1
             descriptors += open_now
             memory_kib += memory
+    if not names:
+        raise EdgeError("/proc tells nothing of the lab's processes; run it as the user who deployed it")
     return Footprint(dict(names), descriptors, memory_kib)
 
 

@@ -186,7 +186,9 @@ def _asked(item: pytest.Item) -> tuple[Wish, list[Any], list[Any]]:
 def _began_here() -> set[Path]:
     """The labs that this process deployed and that still run; it has none when it never read our code."""
     api = sys.modules.get("lab.api")
-    return {lab.directory.path for lab in api.began_here()} if api is not None else set()
+    # A project may have a module of that name.
+    began = getattr(api, "began_here", None)
+    return {lab.directory.path for lab in began()} if began is not None else set()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -29,6 +29,8 @@ from edge.net.monitor import CarrierMirror, LinkMonitor
 from edge.net.objects import AdminUp, Endpoint, MkaDaemon, SubinterfaceTags
 from lab.compile import compile_lab
 from lab.events import EventBus
+from lab.faults.serving import halt_hanging
+from lab.heap import few_arenas
 from lab.model import LabModel
 from lab.protocol import PROTOCOL_VERSION, Channel, ClosedError, error_to_json
 from lab.service.codec import encode_state
@@ -310,6 +312,7 @@ class Supervisor:
                 self.report(f"{world.daemons.words(name)} does not start: {error}")
                 return
             world.restarts[name] = world.restarts.get(name, 0) + 1
+            halt_hanging(world, name)
         self.bus.publish("daemon", namespace=name, state="restarted", restarts=world.restarts[name])
         self.in_main_thread(self._rewatch)
 
@@ -407,6 +410,7 @@ def main(directory: RunDirectory, netns_directory: Path, first: socket.socket) -
     try:
         gc.freeze()
         gc.enable()
+        few_arenas()
         sys.setswitchinterval(THREAD_SWITCH_S)
         _allow_many_descriptors()
         Supervisor(directory, netns_directory).run(first)

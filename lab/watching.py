@@ -109,7 +109,7 @@ def record_while(access: LabAccess, where: str, path: str | os.PathLike[str] | N
         def work() -> None:
             try:
                 summaries.append(record(access, places, stream, stop_fds=(stop,), on_ready=ready.set))
-            except (EdgeError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - it is raised where the block ends
                 problems.append(error)
             finally:
                 ready.set()
@@ -129,6 +129,8 @@ def record_while(access: LabAccess, where: str, path: str | os.PathLike[str] | N
             raise problems[0]
         stream.seek(0)
         recording.ended(summaries[0], stream.read())
+        if summaries[0].failed:
+            raise EdgeError(f"{path or where}: {summaries[0].failed}")
 
 
 @contextlib.contextmanager

@@ -39,7 +39,7 @@ __all__ = [
     "Counts", "Packets", "Pattern", "Rtp", "Slot", "Stream", "StreamEngine", "Totals", "every", "tap_socket"
 ]  # fmt: skip
 
-LINGER_S = 0.5
+LINGER_S = 2.0
 """How long packets that have not arrived are waited for after the last was sent."""
 
 
@@ -193,7 +193,11 @@ class StreamEngine:
             threading.Thread(target=self._serve, args=(linger_s, begin_ns), name="streams", daemon=True)
         )
         self._run = run
-        run.thread.start()
+        try:
+            run.thread.start()
+        except RuntimeError as error:
+            self._run = None
+            raise EdgeError(f"no thread for the stream engine: {error}") from error
 
     def _serve(self, linger_s: float, begin_ns: int) -> None:
         assert self._run is not None

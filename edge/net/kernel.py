@@ -137,7 +137,9 @@ class Kernel:
         By a socket of its own, without the lock: it answers the loss of a carrier, and must not wait until
         another thread has read a hundred namespaces.
         """
-        with RouteSocket(self._spaces.fd(endpoint.namespace)) as route:
+        with self._spaces.inside(endpoint.namespace):
+            route = RouteSocket()
+        with route:
             refused = route.transact([nl.set_up_named(endpoint.device, up)])[0]
         if refused is not None:
             raise KernelError(str(endpoint), refused.errno, str(refused))

@@ -219,9 +219,13 @@ class CarrierMirror:
         last = dict(moves)
         done = []
         for inner, up in last.items():
+            port = self._ports.get(inner)
+            if not up and port is not None and port in self._taken_down and self._ports.get(port) == inner:
+                # Of two that follow each other one stays up, or neither would see its wire come back.
+                continue
             try:
                 self._set_up(inner, up)
-            except EdgeError:
+            except (EdgeError, OSError):
                 # It went before us; when it comes back, its event brings us here again.
                 continue
             done.append((inner, up))

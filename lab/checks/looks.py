@@ -55,10 +55,8 @@ def is_negative(check: Check) -> bool:
     """Whether something must be absent or down. Before all else holds, that may only mean "not yet"."""
     if isinstance(check, RouteCheck | NameCheck):
         return not check.present
-    if isinstance(check, RoutesCheck):
-        return bool(check.lacks) and check.exact is None and not check.contains
-    if isinstance(check, CommunitiesCheck):
-        return bool(check.lacks) and check.exact is None and not check.contains
+    if isinstance(check, RoutesCheck | CommunitiesCheck):
+        return bool(check.lacks) or check.exact is not None
     return isinstance(check, NeverCheck) or (isinstance(check, SessionsCheck) and check.state == "down")
 
 

@@ -20,6 +20,9 @@ from lab.drills.words import fault_of
 
 INTERVAL_NS = 1_000_000
 QUIET_S = 1.0
+AT_LEAST_S = 1.5
+"""How long a fault lasts at least, from when all that it does has begun."""
+
 DEADLINE_S = 30.0
 """An outage that lasts longer is given up: it is then no failover."""
 
@@ -44,11 +47,14 @@ def look_at_outage(
         source=check.source,
         target_host=check.target,
         quiet_s=QUIET_S,
-        deadline_s=max(DEADLINE_S, 2 * check.most_s),
+        at_least_s=AT_LEAST_S + wrong.unfolds_s,
+        deadline_s=max(DEADLINE_S, 2 * check.most_s) + wrong.unfolds_s,
     )
     # A connection of its own: what is shared is locked for as long as one question takes.
     with Client(directory) as client:
         row = run_drill(client, drill, INTERVAL_NS, lambda words: None)
+    if row.metering is None:
+        return Verdict(False, f"{check.fault}: {row.skipped}", {"fault": check.fault}, final=True)
     return judge_outage(check, row)
 
 

@@ -100,7 +100,8 @@ def _run(access: LabAccess, watch: ChangeWatch, deadline_s: float, check: Check)
         seen = watch.count
         verdict = _safely(look, max(0.0, end - time.monotonic()))
         left = end - time.monotonic()
-        if verdict.ok or verdict.final or left <= 0 or watch.cancelled:
+        once = isinstance(check, BREAKING)
+        if verdict.ok or verdict.final or once or left <= 0 or watch.cancelled:
             break
         watch.wait(seen, min(PAUSE_S, left))
     words = verdict.words

@@ -41,6 +41,7 @@ AGAIN_S = 0.3
 SNAPLEN = 192
 WAYS: tuple[Way, Way] = ("out", "in")
 _ETHERTYPES = {4: 0x0800, 6: 0x86DD}
+_MPLS = 0x8847
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,12 @@ def read_frame(frame: bytes, token: bytes) -> Seen | None:
     parsed = parse_tags(frame)
     if parsed.verdict is not ParseVerdict.WHOLE:
         return None
-    packet = frame[parsed.payload_offset :]
-    if parsed.ethertype == _ETHERTYPES[4] and len(packet) >= 20 and packet[9] == PROTO_UDP:
+    ethertype, packet = parsed.ethertype, frame[parsed.payload_offset :]
+    if ethertype == _MPLS:
+        ethertype, packet = _below_labels(packet)
+    if ethertype == _ETHERTYPES[4] and len(packet) >= 20 and packet[9] == PROTO_UDP:
         header, traffic_class = (packet[0] & 0x0F) * 4, packet[1]
-    elif parsed.ethertype == _ETHERTYPES[6] and len(packet) >= 40 and packet[6] == PROTO_UDP:
+    elif ethertype == _ETHERTYPES[6] and len(packet) >= 40 and packet[6] == PROTO_UDP:
         header, traffic_class = 40, (packet[0] << 4 | packet[1] >> 4) & 0xFF
     else:
         return None
@@ -117,6 +120,18 @@ def read_frame(frame: bytes, token: bytes) -> Seen | None:
     return Seen(
         number, way, traffic_class >> 2, tuple(tag.vid for tag in tags), tuple(tag.tpid for tag in tags)
     )
+
+
+def _below_labels(packet: bytes) -> tuple[int, bytes]:
+    """(ethertype, packet) of what a stack of MPLS labels carries, told by its first half octet (RFC 4928)."""
+    at = 0
+    while at + 4 <= len(packet):
+        last = packet[at + 2] & 1
+        at += 4
+        if last:
+            version = packet[at] >> 4 if at < len(packet) else 0
+            return _ETHERTYPES.get(version, 0), packet[at:]
+    return 0, b""
 
 
 @dataclass(frozen=True, slots=True)

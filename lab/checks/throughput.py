@@ -135,6 +135,8 @@ def judge_throughput(check: ThroughputCheck, bandwidth_bps: int, octets: int, me
     ends = (check.source, check.target) if check.way == "out" else (check.target, check.source)
     got = f"{ends[0]} -> {ends[1]}: {rate_words(bps)}, {share:.0f} % of circuit {check.circuit}'s "
     got += rate_words(bandwidth_bps)
+    if not octets:
+        return Verdict(False, f"{got}; nothing arrived", evidence)
     if least is not None and bps < least:
         return Verdict(False, f"{got}; at least {rate_words(least)} expected", evidence)
     if most is not None and bps > most:

@@ -68,7 +68,11 @@ def baseline_command(name: str | None, path: Path, within: float, anyway: bool) 
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write a file whole or not at all. Raises OSError."""
+    """Write a file whole or not at all; a device or a pipe takes the text as it is. Raises OSError."""
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
     new = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         new.write_text(text, encoding="utf-8")

@@ -123,6 +123,11 @@ def outage_command(
     with Client(state.find(lab)) as client:
         ways = ways_of(client.model, source, target, 4 if family == "4" else 6, way)
         wrong = fault_of(client.model, fault) if fault else None
+        if wrong is not None and wrong.unfolds_s >= seconds * FAULT_PART:
+            least = int(wrong.unfolds_s / FAULT_PART) + 1
+            raise UsageError(
+                f"{fault}: not all that it does would begin in time; give --for {least}s or more"
+            )
         with Meter(client, ways, int(interval * 1e9)) as meter:
             _known_links(meter.links, by)
             meter.choose(by or (wrong.crossing if wrong else ()))
@@ -147,6 +152,10 @@ def outage_command(
 
         plots.plot_outage(outage_series(found), plot, f"{name}: {source} and {target}")
     return EXIT_CHECK_FAILED if limit is not None and found.worst().seconds > limit else EXIT_OK
+
+
+FAULT_PART = 3 / 4
+"""Of the time of `outage`, that in which the fault is there; before it all is well."""
 
 
 def _two(words: tuple[str, ...]) -> tuple[str | None, tuple[str, str]]:
@@ -218,7 +227,7 @@ def drill_command(
     is drilled. Exit 1 when an aim is missed.
     """
     from edge.progress import LiveLine
-    from lab.drills.run import terminable
+    from lab.interruptions import terminable
 
     chosen = _chosen(words, everything, longer, listed)
     if listed:

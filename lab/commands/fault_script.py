@@ -30,6 +30,7 @@ def script_command(ctx: click.Context, name: str | None, dry_run: bool, output: 
     from lab.client import Client
     from lab.faults.schedule import Moment, timeline
     from lab.faults.script import run
+    from lab.interruptions import terminable
 
     directory = state.find(named(ctx, name))
     done: list[dict[str, Any]] = []
@@ -50,7 +51,8 @@ def script_command(ctx: click.Context, name: str | None, dry_run: bool, output: 
             for moment in timeline(script):
                 tell(moment, moment.at_s)
         else:
-            left = run(client, script, tell)
+            with terminable():
+                left = run(client, script, tell)
     if output == "json":
         print_json({"version": 1, "lab": directory.name, "moments": done, "active": left})
     elif left:

@@ -97,6 +97,7 @@ def check_command(
     """
     from lab.checks import default_checks, run_checks
     from lab.client import Client
+    from lab.interruptions import terminable
     from lab.report.checklines import CheckLines
 
     started = datetime.now(timezone.utc)
@@ -107,27 +108,30 @@ def check_command(
         recorded = load(against)
     drift: Sequence[Drift] | None = None
     evidence: Path | None = None
-    with Client(state.find(name)) as client:
+    with terminable(), Client(state.find(name)) as client:
         model = client.model
         checks = model.checks or default_checks(model)
         lines = CheckLines([title(check) for check in checks]) if output == "table" else None
         results = run_checks(client, checks, within, _Live(lines))
         if lines is not None:
             lines.closing(results)
-        if recorded is not None:
-            from lab.baseline.reading import drift_from
+        try:
+            if recorded is not None:
+                from lab.baseline.reading import drift_from
 
-            drift, _ = drift_from(client, recorded, results, within)
-            if lines is not None:
-                lines.drift([item.words for item in drift], str(against))
-        good = all(result.ok for result in results) and not drift
-        if not good and not no_evidence:
-            from lab.evidence import gather
+                drift, _ = drift_from(client, recorded, results, within)
+                if lines is not None:
+                    lines.drift([item.words for item in drift], str(against))
+            good = all(result.ok for result in results) and not drift
+            if not good and not no_evidence:
+                from lab.evidence import gather
 
-            found = gather(client, results, base, drift)
-            evidence = found.folder
-            click.echo(found.words, err=True)
-    _report(model.name, results, drift, started, evidence, junit, output)
+                found = gather(client, results, base, drift)
+                evidence = found.folder
+                click.echo(found.words, err=True)
+        finally:
+            # What the checks came to is told whatever ends the search for more.
+            _report(model.name, results, drift, started, evidence, junit, output)
     return EXIT_OK if good else EXIT_CHECK_FAILED
 
 

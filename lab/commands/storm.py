@@ -71,13 +71,15 @@ def storm_command(name: str | None, seed: int, for_s: float, at_once: int, dry_r
         _tell_plan(lab.name, seed, strikes, output)
         return EXIT_OK
     from lab.faults.weather import weather
+    from lab.interruptions import terminable
 
     def tell(words: str) -> None:
         if output != "json":
             click.echo(words)
             sys.stdout.flush()
 
-    came = weather(lab, strikes, tell)
+    with terminable():
+        came = weather(lab, strikes, tell)
     if output == "json":
         print_json({"version": 1, "lab": lab.name, "seed": seed, "ok": came.ok, **dataclasses.asdict(came)})
     else:

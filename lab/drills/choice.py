@@ -84,4 +84,7 @@ def _picked(
     if names:
         # In the table's order, in which those of one lab stand together.
         return tuple(drill for name, drill in known.items() if name in names)
-    return tuple(drill for drill in known.values() if everything and (longer or not drill.long))
+    found = tuple(drill for drill in known.values() if everything and (longer or not drill.long))
+    if everything and known and not found:
+        raise UsageError(f"all drills there take minutes; name one of {', '.join(known)}, or add --long")
+    return found

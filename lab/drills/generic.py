@@ -15,6 +15,9 @@ HOLD_MARGIN_S = 5.0
 
 DEFAULT_HOLD_S = 180
 
+LONG_S = 60.0
+"""A drill that may lose packets for longer than this is one of those that take minutes."""
+
 
 def drills_for(model: LabModel, topology: str) -> tuple[Drill, ...]:
     """Drills of every circuit with a private peering that has hosts at both its ends.
@@ -73,7 +76,7 @@ def _of(model: LabModel, circuit: Circuit, topology: str) -> Iterator[Drill]:
             *hosts,
             at_least_s=at_least_s,
             deadline_s=max(15.0, 2 * waiting_s),
-            long=waiting_s > 60,
+            long=kind in ("link-down", "silent") and (aim.gap_s or 0.0) > LONG_S,
         )
 
 

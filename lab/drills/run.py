@@ -7,8 +7,6 @@ one of the user's own is only healed.
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,6 +18,7 @@ from lab import state
 from lab.client import STOP_DEADLINE_S, Client, meet
 from lab.drills.model import Drill, Row
 from lab.drills.topologies import SETTINGS, Setting
+from lab.interruptions import undisturbed
 from lab.traffic.meter import Meter, ways_of
 from lab.traffic.metering import Mark, Metering
 
@@ -103,7 +102,7 @@ def _taken_away(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with _undisturbed():
+        with undisturbed():
             for lab in state.discover():
                 if lab.name == name:
                     client = meet(lab, STOP_DEADLINE_S)
@@ -111,30 +110,6 @@ def _taken_away(name: str) -> Iterator[None]:
                         with client:
                             client.stop()
                     lab.clear()
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """A time in which Ctrl-C and SIGTERM are not heard, where we may say so: in the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def terminable() -> Iterator[None]:
-    """A time in which SIGTERM is what Ctrl-C is, so that it, too, leaves nothing behind. Main thread only."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class Faults:
@@ -151,7 +126,7 @@ class Faults:
     def __exit__(self, *_: object) -> None:
         if self._names:
             # The connection may stand in the middle of an answer that nobody read to its end.
-            with _undisturbed(), Client(self._client.directory) as client:
+            with undisturbed(), Client(self._client.directory) as client:
                 self._heal(client)
 
     def inject(self, kind: str, targets: Iterable[str], options: dict[str, str]) -> None:
@@ -173,7 +148,7 @@ class Faults:
     def _heal(self, client: Client) -> None:
         from lab.faults.calls import heal
 
-        names, self._names = self._names, []
+        names = list(self._names)
         if not names:
             return
         try:
@@ -183,6 +158,8 @@ class Faults:
             for name in names:
                 with suppress(UsageError):
                     heal(client, [name])
+        # Only now: who is interrupted while it heals tries again at the end.
+        self._names = [name for name in self._names if name not in names]
 
 
 def run_drill(client: Client, drill: Drill, interval_ns: int, tell: Tell) -> Row:
@@ -194,16 +171,16 @@ def run_drill(client: Client, drill: Drill, interval_ns: int, tell: Tell) -> Row
         meter = stack.enter_context(Meter(client, ways, interval_ns))
         tell(f"{drill.name}: looking for the way")
         links = meter.choose(drill.crossing)
-        if not any(set(link.split("+")) & set(drill.crossing) for link in links.values()):
+        if drill.crossing and not any(set(link.split("+")) & set(drill.crossing) for link in links.values()):
             words = " or ".join(drill.crossing)
             ends = f"{drill.source} and {drill.target_host}"
             return Row(drill, skipped=f"no flow between {ends} crosses {words}: nothing would be seen")
         meter.start()
         meter.wait(BEFORE_S)
         tell(f"{drill.name}: {drill.fault}")
-        began = time.monotonic()
         meter.mark(Mark(time.time_ns(), "fault", drill.fault))
         faults.inject(drill.kind, drill.targets, dict(drill.options))
+        began = time.monotonic()
         settled = _settle(meter, drill, began)
         tell(f"{drill.name}: healing")
         meter.mark(Mark(time.time_ns(), "healed"))

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from edge.errors import UsageError
-from lab.model import LabModel
+from lab.model import LabModel, Link
 
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """A fault to inject, checked against the model. crossing: links that it harms."""
+    """A fault to inject, checked against the model. crossing: links that it harms.
+
+    unfolds_s: how long it takes until the last of what it does begins.
+    """
 
     kind: str
     target: str
     options: dict[str, str]
     crossing: tuple[str, ...] = ()
+    unfolds_s: float = 0.0
 
     @property
     def call(self) -> tuple[str, str, dict[str, str]]:
@@ -54,13 +59,15 @@ def split(text: str) -> Wrong:
 def fault_of(model: LabModel, text: str) -> Wrong:
     """The same, with the links that it harms where it harms links. Raises UsageError with every problem."""
     from lab.faults.faulted import read
+    from lab.faults.kinds import KINDS
     from lab.faults.targets import links_of
 
     found = split(text)
-    read(model, {"kind": found.kind, "target": found.target, "options": found.options})
-    try:
+    known = read(model, {"kind": found.kind, "target": found.target, "options": found.options})
+    phases = KINDS[known.kind].phases(known.options)
+    unfolds_s = 0.0 if phases.repeat else sum(seconds or 0.0 for seconds in phases.seconds[:-1])
+    links: tuple[Link, ...] = ()
+    with suppress(UsageError):
+        # It may harm something else than links.
         links = links_of(model, found.target)
-    except UsageError:
-        # It harms something else than links.
-        return found
-    return Wrong(found.kind, found.target, found.options, tuple(link.name for link in links))
+    return replace(found, crossing=tuple(link.name for link in links), unfolds_s=unfolds_s)

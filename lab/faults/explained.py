@@ -125,14 +125,16 @@ def _windows(model: LabModel, events: Sequence[Mapping[str, Any]]) -> list[_Wind
         if event["kind"] != "fault":
             continue
         name = str(event["name"])
+        # It is told when it has been done, and what it does is seen before.
+        began = min(at, float(event.get("since", at)))
         harmed = touched(model, str(event["fault"]), str(event["target"]))
         if event["state"] == _ENDS:
             since, harmed = open_since.pop(name, (at, harmed))
             windows.append(_Window(since, at + GRACE_S, harmed))
         elif event["state"] == _BEGINS:
-            open_since[name] = (at, harmed)
+            open_since[name] = (began, harmed)
         else:
-            windows.append(_Window(at, at + GRACE_S, harmed))
+            windows.append(_Window(began, at + GRACE_S, harmed))
     return windows + [_Window(since, float("inf"), harmed) for since, harmed in open_since.values()]
 
 

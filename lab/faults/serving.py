@@ -23,7 +23,7 @@ from edge.document.suggest import hint_for
 from edge.errors import EdgeError, UsageError
 from lab.changing import change, gone
 from lab.faults import processes
-from lab.faults.faulted import read
+from lab.faults.faulted import hanging, read
 from lab.faults.kinds import KINDS
 from lab.faults.model import Active
 from lab.faults.telling import phases_of, tell, to_json
@@ -33,6 +33,12 @@ from lab.world import World
 
 if TYPE_CHECKING:
     from lab.supervisor import Supervisor
+
+
+HEAL_TRIES = 3
+"""How often a fault whose time is over is healed before its client is told that it cannot be."""
+
+LEAST_PHASE_S = 0.2
 
 
 def fault(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) -> None:
@@ -89,6 +95,12 @@ def heal(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) -> N
     seconds = round(time.monotonic() - began, 4)
     healed = [to_json(active) for active in chosen]
     channel.send({"ok": True, "healed": healed, "counts": counts, "seconds": seconds})
+
+
+def halt_hanging(world: World, name: str) -> None:
+    """Stop software that was started anew while a fault has it hang: it is not what heals that."""
+    if world.model is not None and name in hanging(world.model):
+        processes.strike(world, [name], "stop")
 
 
 def faults(supervisor: Supervisor, channel: Channel, _: dict[str, Any]) -> None:
@@ -158,10 +170,19 @@ def _hold(supervisor: Supervisor, channel: Channel, active: Active, seconds: flo
     poller.register(channel.sock, select.POLLIN)
     # The client says nothing while it waits: what wakes us is that it hangs up, or that the lab stops.
     poller.poll(max(seconds, 0.0) * 1000)
-    with supervisor.apply_lock:
-        now = _now(supervisor, active)
-        if now is not None and not supervisor.stopping and supervisor.world is not None:
-            _heal(supervisor, None, supervisor.world, (now,))
+    for tries_left in reversed(range(HEAL_TRIES)):
+        with supervisor.apply_lock:
+            now = _now(supervisor, active)
+            if now is None or supervisor.stopping or supervisor.world is None:
+                return
+            try:
+                _heal(supervisor, None, supervisor.world, (now,))
+                return
+            except EdgeError as error:
+                # The client may have gone, so nobody else would tell.
+                supervisor.report(f"fault {active.fault.name} is not healed: {error}")
+                if not tries_left:
+                    raise
 
 
 def _now(supervisor: Supervisor, active: Active) -> Active | None:
@@ -181,21 +202,23 @@ def _go_through_phases(supervisor: Supervisor, active: Active) -> None:
     due = time.monotonic()
     while (seconds := phases.seconds[active.phase]) is not None:
         following = phases.after(active.phase)
-        due += seconds
+        # Who was kept waiting does not catch up at once: what flaps is up and down for a while each time.
+        due = max(due + seconds, time.monotonic() + min(seconds, LEAST_PHASE_S))
         if following is None or not _sleep(supervisor, active, due):
             return
         with supervisor.apply_lock:
             now, world = _now(supervisor, active), supervisor.world
             if now is None or world is None or world.model is None or supervisor.stopping:
                 return
-            active = replace(now, phase=following)
-            later = tuple(active if one is now else one for one in world.model.faults)
+            further = replace(now, phase=following)
+            later = tuple(further if one is now else one for one in world.model.faults)
             model = replace(world.model, faults=later)
             try:
                 change(supervisor, None, world, model, world.plan(model), step=False)
             except EdgeError as error:
-                supervisor.report(f"fault {active.fault.name} does not go on: {error}")
-                return
+                supervisor.report(f"fault {active.fault.name} does not go on yet: {error}")
+                continue
+            active = further
         tell(supervisor, active, f"phase {following + 1} of {len(phases.seconds)}")
 
 

@@ -91,13 +91,13 @@ def _ends(model: LabModel, target: str) -> tuple[str, ...]:
         return tuple(node.name for node in model.nodes)
 
 
-_VALUES: Mapping[str, Callable[[Random], str]] = {
-    DURATION.name: lambda chance: f"{chance.randint(1, 2000)}ms",
-    PART.name: lambda chance: f"{chance.randint(1, 60)}%",
-    RATE.name: lambda chance: f"{chance.randint(1, 200)}M",
-    SEED.name: lambda chance: str(chance.getrandbits(31)),
-    VLAN.name: lambda chance: str(chance.randint(2, 4000)),
-    KEY.name: lambda chance: f"key{chance.getrandbits(24):06x}",
+_VALUES: Mapping[Unit, Callable[[Random], str]] = {
+    DURATION: lambda chance: f"{chance.randint(1, 2000)}ms",
+    PART: lambda chance: f"{chance.randint(1, 60)}%",
+    RATE: lambda chance: f"{chance.randint(1, 200)}M",
+    SEED: lambda chance: str(chance.getrandbits(31)),
+    VLAN: lambda chance: str(chance.randint(2, 4000)),
+    KEY: lambda chance: f"key{chance.getrandbits(24):06x}",
 }
 """By unit: a value that harms and that a lab outlives."""
 
@@ -105,5 +105,5 @@ _VALUES: Mapping[str, Callable[[Random], str]] = {
 def _value(unit: Unit, chance: Random) -> str:
     if unit.choices:
         return chance.choice(unit.choices)
-    draw = _VALUES.get(unit.name)
+    draw = _VALUES.get(unit)
     return draw(chance) if draw is not None else unit.example

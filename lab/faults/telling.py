@@ -28,7 +28,10 @@ def tell(supervisor: Supervisor, active: Active, state: str, more: str = "") -> 
     """An event, and a line in the lab's log."""
     one = active.fault
     fields = {"text": more} if more else {}
-    supervisor.bus.publish("fault", name=one.name, state=state, fault=one.kind, target=one.target, **fields)
+    since = round(active.since, 6)
+    supervisor.bus.publish(
+        "fault", name=one.name, state=state, fault=one.kind, target=one.target, since=since, **fields
+    )
     supervisor.report(f"fault {one.name} {state}: {one}" + (f" ({more})" if more else ""))
 
 

@@ -22,7 +22,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import ip_address
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 from edge.errors import DeadlineError, EdgeError, UsageError
 from edge.fastpath.streamplan import NS_PER_S, Pattern, Rtp, Stream
@@ -89,7 +89,8 @@ class Call:
         self.close()
 
     def close(self) -> None:
-        """Hang up at once; sockets and the engine go."""
+        """Hang up at once; the engine goes, then its sockets."""
+        self._engine.close()
         self._stack.close()
 
     def connect(self, deadline_s: float = STUN_DEADLINE_S) -> None:
@@ -172,9 +173,17 @@ class Call:
                 for data, sender in _drain(far.get(fd) or near[fd]):
                     asked = stun.transaction_of(data)
                     if fd in far and asked is not None:
-                        far[fd].sendto(stun.answer(asked, sender), (str(sender[0]), sender[1]))
+                        problem = self._answer(far[fd], stun.answer(asked, sender), sender) or problem
                     elif fd in near:
                         self._answered(data, waiting, begin)
+
+    def _answer(self, sock: socket.socket, data: bytes, sender: tuple[Any, ...]) -> str:
+        """Send an answer; why it could not be sent, if so: the next request may find the way back open."""
+        try:
+            sock.sendto(data, (str(sender[0]), sender[1]))
+        except OSError as error:
+            return f"{self.plan.wanted.target} cannot answer: {send_problem(error, sender[0])}"
+        return ""
 
     def _request(self, transaction: bytes, leg: _Leg) -> str:
         """Send a request; why it could not be sent, if so."""

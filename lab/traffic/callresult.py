@@ -173,6 +173,12 @@ def failures(result: CallResult, asked: Asked) -> tuple[str, ...]:
         words.append(
             f"MOS {result.mos:.2f}, at least {asked.mos:g} wanted" if result.mos else "no voice, no MOS"
         )
+    if asked.delay_ms is not None or asked.jitter_ms is not None:
+        words += [
+            f"{item.medium} {item.number} ({item.way}): nothing arrived, so it has no delay and no jitter"
+            for item in result.streams
+            if item.quality.sent and not item.quality.received
+        ]
     for name, value, most, unit in (
         ("loss", result.loss_percent, asked.loss_percent, "%"),
         ("one-way delay", result.delay_ms, asked.delay_ms, "ms"),

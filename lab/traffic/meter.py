@@ -34,7 +34,7 @@ TRIAL_INTERVAL_NS = 5_000_000
 OCTETS = 64
 """Of UDP payload. 1,000 probes in a second are 0.9 Mbit/s with their headers and two tags."""
 
-LINGER_S = 0.3
+LINGER_S = 1.0
 
 GRACE_S = 0.1
 """Probes sent within this time may be on their way: nothing is made of them while the meter runs."""

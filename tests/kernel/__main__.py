@@ -65,8 +65,12 @@ def job_of_tests(arguments: Sequence[str], share: Path | None) -> guest.Job:
 
 
 def all_of(statuses: Sequence[int]) -> int:
-    """The exit status of guests that shared tests: one that came too late for any has not failed. Pure."""
-    return max((status for status in statuses if status != NO_TESTS), default=NO_TESTS)
+    """The exit status of guests that shared tests: one that came too late for any has not failed. Pure.
+
+    A negative status is of a process that a signal ended.
+    """
+    ended = (128 - status if status < 0 else status for status in statuses)
+    return max((status for status in ended if status != NO_TESTS), default=NO_TESTS)
 
 
 def run_tests(arguments: Sequence[str]) -> int:

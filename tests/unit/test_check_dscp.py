@@ -57,6 +57,19 @@ def test_a_frame_tells_class_way_mark_and_tags(version: int) -> None:
         assert read_frame(frame("in", 46, version=version)[:length], TOKEN) is None
 
 
+@pytest.mark.parametrize("labels", [1, 3])
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_frame_below_labels_is_read_and_one_cut_within_them_is_not(version: int, labels: int) -> None:
+    plain = frame("out", 34, version=version)
+    stack = b"".join(struct.pack("!I", 100 << 12 | (n == labels - 1) << 8 | 64) for n in range(labels))
+    labelled = plain[:20] + struct.pack("!H", 0x8847) + stack + plain[22:]
+    assert (
+        read_frame(labelled, TOKEN) == read_frame(plain, TOKEN) == Seen(0, 0, 34, (3, 200), (0x8100, 0x8100))
+    )
+    for length in range(len(labelled)):
+        assert read_frame(labelled[:length], TOKEN) is None
+
+
 def test_right_marks_both_ways_are_good(model: LabModel) -> None:
     seen = tally(frame("out", 46), frame("in", 46))
     assert seen.complete()

@@ -257,7 +257,9 @@ def test_what_must_be_absent_waits_for_the_rest_and_what_measures_is_alone() -> 
     assert is_negative(NeverCheck("a", "b", "x"))
     assert is_negative(RouteCheck("a", HUB, present=False))
     assert is_negative(RoutesCheck("a", lacks=(wanted(HUB),)))
-    assert not is_negative(RoutesCheck("a", lacks=(wanted(HUB),), contains=(wanted(OFFICE),)))
+    assert is_negative(RoutesCheck("a", lacks=(wanted(HUB),), contains=(wanted(OFFICE),)))
+    assert is_negative(RoutesCheck("a", exact=(wanted(HUB),)))
+    assert not is_negative(RoutesCheck("a", contains=(wanted(OFFICE),)))
     assert not is_negative(PingCheck("a", "b"))
     assert isinstance(BudgetCheck("a", "b"), ALONE)
 

@@ -219,12 +219,22 @@ def test_a_generic_drill_aims_at_what_the_circuit_has() -> None:
     assert aims(bfd=False, timers=(3, 10))["silent-loss"] == 15.0
     assert aims(bfd=False)["silent-loss"] == 185.0
     slow = {drill.name for drill in generic.drills_for(derive(line(bfd=False)), "x") if drill.long}
-    assert slow == {"carrier-loss", "silent-loss", "daemon-crash", "maintenance"}
+    assert slow == {"carrier-loss", "silent-loss"}
 
 
 def test_a_lab_with_nothing_to_drill_says_so() -> None:
     with pytest.raises(UsageError, match="nothing to drill"):
         generic.drills_for(load(GALLERY / "names.edge.yml"), "names")
+
+
+def test_a_fault_in_words_tells_what_it_crosses_and_when_all_that_it_does_has_begun() -> None:
+    model = load(GALLERY / "contoso.edge.yml")
+    cut = words.fault_of(model, "link-down ams/primary")
+    assert (cut.crossing, cut.unfolds_s) == (("ams-primary",), 0.0)
+    work = words.fault_of(model, "maintenance ams/primary --drain 7s")
+    assert (work.crossing, work.unfolds_s) == (("ams-primary",), 7.0)
+    assert words.fault_of(model, "flap ams/primary").unfolds_s == 0.0
+    assert words.fault_of(model, "crash ce1").crossing == ()
 
 
 def test_a_fault_in_words_is_split_as_a_shell_would() -> None:

@@ -121,6 +121,12 @@ def test_a_fault_explains_from_its_beginning_until_some_time_after_its_end(conto
     assert [event["time"] for event in unexplained(contoso, events)] == [50.0, 111.0 + GRACE_S]
 
 
+def test_what_a_fault_does_before_it_is_told_is_explained(contoso: LabModel) -> None:
+    told = {**fault(105.0, "begins"), "since": 100.0}
+    early, before = {**CE1_MSEE1, "time": 101.0}, {**CE1_MSEE1, "time": 98.0}
+    assert unexplained(contoso, [DEPLOYED, before, early, told]) == [before]
+
+
 def test_what_comes_up_needs_no_explanation_and_a_command_explains_what_follows(contoso: LabModel) -> None:
     comes = {**CE1_MSEE1, "state": "up"}
     assert unexplained(contoso, [DEPLOYED, comes]) == []

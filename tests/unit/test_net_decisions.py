@@ -178,6 +178,15 @@ def test_a_line_cut_at_both_ends_is_well_when_both_are_mended() -> None:
     assert done == [(MICROSOFT, False), (MICROSOFT, True), (CUSTOMER, False), (CUSTOMER, True)]
 
 
+def test_a_line_cut_at_both_ends_at_once_keeps_one_end_up_to_see_its_wire_come_back() -> None:
+    mirror, done = line()
+    mirror.handle([event(CUSTOMER, carrier=False), event(MICROSOFT, carrier=False)])
+    assert done == [(MICROSOFT, False)]
+    mirror.handle([event(MICROSOFT, up=False, carrier=False)])
+    mirror.handle([event(CUSTOMER)])
+    assert done == [(MICROSOFT, False), (MICROSOFT, True)]
+
+
 def vlan(name: str, lower: str) -> VlanDevice:
     return VlanDevice(Endpoint("r", name), Endpoint("r", lower), 5, 0x8100, 1500, "02:00:00:00:00:01")
 

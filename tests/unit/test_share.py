@@ -65,7 +65,14 @@ def test_without_a_folder_nothing_is_shared(
 
 @pytest.mark.parametrize(
     ("statuses", "status"),
-    [((0, 0), 0), ((0, 1), 1), ((4, 0), 4), ((0, NO_TESTS), 0), ((NO_TESTS, NO_TESTS), NO_TESTS)],
+    [
+        ((0, 0), 0),
+        ((0, 1), 1),
+        ((4, 0), 4),
+        ((0, -9), 137),
+        ((0, NO_TESTS), 0),
+        ((NO_TESTS, NO_TESTS), NO_TESTS),
+    ],
 )
 def test_one_guest_that_fails_fails_all_and_one_that_came_too_late_does_not(
     statuses: tuple[int, ...], status: int

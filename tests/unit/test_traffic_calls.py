@@ -201,6 +201,13 @@ def test_targets_of_a_call_are_judged_by_its_worst_stream() -> None:
     assert failures(result(stream("11", "video")), Asked(mos=4)) == ("no voice, no MOS",)
 
 
+def test_a_stream_of_which_nothing_arrived_keeps_no_target_of_delay_or_jitter() -> None:
+    silent = result(stream("1" * 50), stream("." * 50, "video"))
+    words = "video 0 (out): nothing arrived, so it has no delay and no jitter"
+    assert failures(silent, Asked(delay_ms=50)) == failures(silent, Asked(jitter_ms=30)) == (words,)
+    assert failures(silent, Asked()) == ()
+
+
 def printed(of: CallResult, each: bool = False) -> str:
     written = io.StringIO()
     show(call_table(of, each), stream=written)
