@@ -93,6 +93,9 @@ class TcxLink:
             _links[self._hook].remove(self)
             if not _links[self._hook]:
                 del _links[self._hook]
+            # A child that is just being started has a copy of the descriptor until it becomes its program: to
+            # close ours alone would leave the program where it is until then.
+            bpf.detach_link(self._fd)
             os.close(self._fd)
 
 

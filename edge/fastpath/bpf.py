@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, MAP_NEXT_KEY, PROG_LOAD = range(6)
-PROG_TEST_RUN, OBJ_GET_INFO, BTF_LOAD, LINK_CREATE = 10, 15, 18, 28
+PROG_TEST_RUN, OBJ_GET_INFO, BTF_LOAD, LINK_CREATE, LINK_DETACH = 10, 15, 18, 28, 34
 
 MAP_TYPE_ARRAY, MAP_TYPE_PERCPU_ARRAY, MAP_TYPE_ARRAY_OF_MAPS = 2, 6, 12
 PROG_TYPE_SCHED_CLS = 3
@@ -300,6 +300,11 @@ def create_tcx_link(program: int, ifindex: int, attach_type: int, before: int | 
     """
     flags, relative = (0, 0) if before is None else (_BEFORE | _RELATIVE_IS_LINK, before)
     return _bpf(LINK_CREATE, struct.pack("=IIIIII", program, ifindex, attach_type, flags, relative, 0))
+
+
+def detach_link(fd: int) -> None:
+    """Take a link's program off its device, whoever else has a descriptor of the link. Raises OSError."""
+    _bpf(LINK_DETACH, struct.pack("=I", fd))
 
 
 def tcx_link_ifindex(fd: int) -> int:

@@ -72,6 +72,29 @@ def test_links_vanish_with_the_process_that_holds_them(bench: Bench) -> None:
 
 
 @pytest.mark.root
+def test_a_port_is_free_at_once_although_a_child_that_starts_has_copies_of_its_descriptors(
+    bench: Bench,
+) -> None:
+    if TagPlane.probe("tcx") is not None:
+        pytest.skip("no tcx in this kernel (6.6)")
+    a, b = bench.net("a"), bench.net("b")
+    _, port = bench.wire(a, b)
+    b.ip("link add link t0 name s0 index 900 type macvlan mode source", "link set s0 up")
+    for tag in (100, 200):
+        obj = SubinterfaceTags(b.at("s0"), b.at("t0"), tags(tag))
+        bench.plane.add_subinterface(obj, sub=900, port=port, inner=None, netns_fd=b.fd)
+        held = [*bench.plane._ports.values(), *bench.plane._subinterfaces.values()]
+        copies = [os.dup(one.attachment._fd) for one in held]
+        try:
+            bench.plane.remove_subinterface(obj)
+            bench.plane.add_subinterface(obj, sub=900, port=port, inner=None, netns_fd=b.fd)
+            bench.plane.remove_subinterface(obj)
+        finally:
+            for copy in copies:
+                os.close(copy)
+
+
+@pytest.mark.root
 def test_close_takes_the_programs_off_on_clsact_too(clsact_bench: Bench) -> None:
     a, b = clsact_bench.net("a"), clsact_bench.net("b")
     clsact_bench.wire(a, b)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -53,8 +54,9 @@ class Runner:
         """In the place of the step `install`: programs of this checkout where the step puts them."""
         shutil.copytree(EXAMPLE, self.folder)
         plugin = "" if entry_points(group="pytest11", name="edgelab") else "-p lab.pytest_plugin"
-        self._program(".venv/bin/edgelab", f'exec {sys.executable} -m lab.cli "$@"')
-        self._program(".venv/bin/pytest", f'exec {sys.executable} -m pytest {plugin} "$@"')
+        python = shlex.quote(sys.executable)
+        self._program(".venv/bin/edgelab", f'exec {python} -m lab.cli "$@"')
+        self._program(".venv/bin/pytest", f'exec {python} -m pytest {plugin} "$@"')
         self._program("sudo/sudo", '[ "$1" != -E ] || shift\nexec "$@"')
         (self.folder / "results").mkdir()
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_CURRENT")}
