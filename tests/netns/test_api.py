@@ -38,7 +38,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def lab(directory: Path) -> Iterator[api.Lab]:
     """One lab for all tests here that leave it as it was."""
-    with api.deploy(ONE_EDGE, name="api") as deployed:
+    with api.deploy(ONE_EDGE, name="api", tied=True) as deployed:
         yield deployed
     assert not deployed.running
     assert not deployed.directory.path.exists()
