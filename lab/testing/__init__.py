@@ -1,4 +1,4 @@
-"""What the pytest plugin (lab.pytest_plugin) does, once a test takes the fixture `lab`.
+"""What the pytest plugin (lab/plugins/edgelab_pytest) does, once a test takes the fixture `lab`.
 
 wishes     a test's marker and the options -> which lab it wants, and what shall go wrong meanwhile. Pure
 house      the labs of this process: made when first asked for, shared by tests that want the same, taken away

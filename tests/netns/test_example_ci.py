@@ -13,7 +13,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -53,7 +55,7 @@ class Runner:
     def install(self) -> None:
         """In the place of the step `install`: programs of this checkout where the step puts them."""
         shutil.copytree(EXAMPLE, self.folder)
-        plugin = "" if entry_points(group="pytest11", name="edgelab") else "-p lab.pytest_plugin"
+        plugin = "" if entry_points(group="pytest11", name="edgelab") else "-p edgelab_pytest"
         python = shlex.quote(sys.executable)
         self._program(".venv/bin/edgelab", f'exec {python} -m lab.cli "$@"')
         self._program(".venv/bin/pytest", f'exec {python} -m pytest {plugin} "$@"')
@@ -64,10 +66,9 @@ class Runner:
             **kept,
             **workflow()["env"],
             "PATH": f"{self.folder / 'sudo'}:{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'lab' / 'plugins'}",
             "PYTEST_ADDOPTS": "-p no:cacheprovider",
         }
-        self.environment.pop("EDGELAB_DIR", None)
 
     def _program(self, name: str, text: str) -> None:
         path = self.folder / name
@@ -103,10 +104,13 @@ class Runner:
 
 
 @pytest.fixture
-def runner(tmp_path: Path) -> Runner:
-    made = Runner(tmp_path / "project")
-    made.install()
-    return made
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runner]:
+    # A user's labs stay out of sight, and the path is short: sockets lie in it.
+    with tempfile.TemporaryDirectory(prefix="labs") as directory:
+        monkeypatch.setenv("EDGELAB_DIR", directory)
+        made = Runner(tmp_path / "project")
+        made.install()
+        yield made
 
 
 def test_the_workflow_is_pinned_and_its_results_are_kept() -> None:

@@ -1,8 +1,15 @@
 """The pytest plugin `edgelab`: fixture `lab`, markers edgelab, fault and budget. See docs/pytest.md.
 
-pytest loads it in every project of an environment in which edgelab is installed. So it imports nothing but
-pytest until a test takes the fixture, and does nothing to tests that do not. A project's own fixture `lab`,
-or own markers of these names, stay that project's.
+pytest loads it in every project of an environment in which edgelab is installed. So it has a name that no
+project uses, imports nothing but pytest (neither `lab` nor `edge`, which a project may have of its own) until
+a test takes the fixture, and does nothing to tests that do not. A project's own fixture `lab`, own markers of
+these names and own packages `lab` and `edge` stay that project's; where such a package is in the way, the
+tests that take our fixture fail and say so (`standing`).
+
+It lies in a folder by itself, so that in a clone this folder can be on Python's path, which makes it
+`edgelab_pytest` there, too, and brings nothing else:
+
+    PYTHONPATH=CLONE:CLONE/lab/plugins python -m pytest -p edgelab_pytest
 """
 
 from __future__ import annotations
@@ -137,6 +144,10 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     Tests that want the same share it within its scope. A test that leaves it different fails, and the next
     one gets a new lab.
     """
+    from .standing import in_the_way
+
+    if obstacle := in_the_way():
+        pytest.fail(obstacle, pytrace=False)
     from lab.testing.course import Course
 
     item: pytest.Item = request.node
@@ -185,10 +196,17 @@ def _asked(item: pytest.Item) -> tuple[Wish, list[Any], list[Any]]:
 
 def _began_here() -> set[Path]:
     """The labs that this process deployed and that still run; it has none when it never read our code."""
+    return {lab.directory.path for lab in _deployed()}
+
+
+def _deployed() -> tuple[Lab, ...]:
     api = sys.modules.get("lab.api")
+    if api is None:
+        return ()
+    from .standing import ours
+
     # A project may have a module of that name.
-    began = getattr(api, "began_here", None)
-    return {lab.directory.path for lab in began()} if began is not None else set()
+    return tuple(api.began_here()) if ours(api) else ()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -240,9 +258,7 @@ class _Judge:
 
 
 def _destroy(paths: set[Path]) -> None:
-    from lab import api
-
-    for lab in api.began_here():
+    for lab in _deployed():
         if lab.directory.path in paths:
             lab.destroy()
 
