@@ -14,6 +14,7 @@ from typing import Any
 from edge.errors import UsageError
 from lab.access import LabAccess
 from lab.check_model import FlowCheck, NeverCheck, QueueCheck, Way
+from lab.checks.opaque import readable_places
 from lab.checks.result import Verdict
 from lab.checks.stimulus import policy_between, stimulus_of
 from lab.checks.talk import PACKETS, Sighting, Tally, observe, pair_of
@@ -91,7 +92,11 @@ def look_at_never(access: LabAccess, check: NeverCheck, cancelled: Cancelled, se
     own = resolve_where(model, check.source)
     both = {place.at: Place(place.at, f"{place.at}") for place in (*forbidden, *own)}
     tally = _watch(access, check, tuple(both.values()), cancelled, seconds, _went_both_ways)
-    return judge_never(check, tally, {str(place.at) for place in forbidden}, {str(at.at) for at in own})
+    kinds = {kind for _, kind in tally.hidden}
+    inside = readable_places(model, (place.at for place in forbidden), kinds)
+    return judge_never(
+        check, tally, {str(place.at) for place in forbidden}, {str(at.at) for at in own}, inside
+    )
 
 
 def _went_both_ways(tally: Tally) -> bool:
@@ -103,19 +108,30 @@ def _went_both_ways(tally: Tally) -> bool:
     )
 
 
-def judge_never(check: NeverCheck, tally: Tally, forbidden: set[str], own: set[str]) -> Verdict:
+def judge_never(
+    check: NeverCheck, tally: Tally, forbidden: set[str], own: set[str], inside: Sequence[str] = ()
+) -> Verdict:
     """Whether packets went there and back, and none was seen at a forbidden device. Pure.
 
-    What was seen at the source's own device shows that the capture sees such packets.
+    What was seen at the source's own device shows that the capture sees such packets. Frames at a forbidden
+    device that nobody can look into, or that the capture missed, leave it unproven. inside: devices at which
+    what is hidden can be read.
     """
     found = {item: count for item, count in tally.seen.items() if item.link in forbidden}
+    wrapped = {key: count for key, count in tally.wrapped.items() if key[0] in forbidden}
+    hidden = {key: count for key, count in tally.hidden.items() if key[0] in forbidden}
+    missed = {at: count for at, count in tally.dropped.items() if at in forbidden}
     evidence = {**arrivals(tally), "seen": [sighting_json(item, n) for item, n in found.items()]}
+    evidence["wrapped"] = [{"link": at, "way": way, "packets": n} for (at, way), n in wrapped.items()]
+    evidence["unreadable"] = [{"link": at, "kind": kind, "frames": n} for (at, kind), n in hidden.items()]
+    evidence["missed"] = missed
     evidence["seen_at_source"] = sum(n for item, n in tally.seen.items() if item.link in own)
     who = f"{check.class_name} {check.source} -> {check.target}"
-    if found:
+    if found or wrapped:
+        seen = [(item.way, item.link, count, "") for item, count in found.items()]
+        seen += [(way, at, count, " inside other packets") for (at, way), count in wrapped.items()]
         where = " and ".join(
-            f"{count} {'packets' if item.way == 'out' else 'answers'} at {item.link}"
-            for item, count in found.items()
+            f"{count} {'packets' if way == 'out' else 'answers'}{how} at {at}" for way, at, count, how in seen
         )
         return Verdict(False, f"{who}: on {check.link}, where none may be: {where}", evidence)
     if not all(tally.arrived[check.class_name, way] for way in ("out", "in")):
@@ -124,8 +140,23 @@ def judge_never(check: NeverCheck, tally: Tally, forbidden: set[str], own: set[s
     if not evidence["seen_at_source"]:
         words = f"not even seen at {check.source}, so nothing is proven about {check.link}"
         return Verdict(False, f"{who}: {words}", evidence)
+    if hidden or missed:
+        return Verdict(False, f"{who}: {_unproven(check, hidden, missed, inside)}", evidence)
     words = f"{arrived_words(tally, check.class_name)}; none on {check.link}"
     return Verdict(True, f"{who}: {words}", evidence)
+
+
+def _unproven(
+    check: NeverCheck, hidden: dict[tuple[str, str], int], missed: dict[str, int], inside: Sequence[str]
+) -> str:
+    """Why an absence is not proven, and what would prove it."""
+    reasons = [f"{count} frames at {at} could not be read ({kind})" for (at, kind), count in hidden.items()]
+    reasons += [f"the capture missed {count} frames at {at}" for at, count in missed.items()]
+    words = f"cannot be proven: none was seen on {check.link}, but {' and '.join(reasons)}"
+    if not hidden:
+        return f"{words}; check again when the machine is less busy"
+    where = f"for example link: {inside[0]}" if inside else "a device before it is encrypted"
+    return f"{words}; watch where they are in clear, {where}"
 
 
 def look_at_queue(access: LabAccess, check: QueueCheck, cancelled: Cancelled, seconds: float) -> Verdict:

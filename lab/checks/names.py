@@ -84,6 +84,8 @@ def judge_answer(check: NameCheck, server: Address, said: query.Answer | None) -
         return Verdict(False, f"{where}: nameserver {server} does not answer", evidence)
     evidence |= {"addresses": [str(one) for one in said.addresses], "answer": said.words}
     found = ", ".join(map(str, said.addresses))
+    if not check.present and not said.settled:
+        return Verdict(False, f"{where}: {said.words} proves nothing about the name", evidence)
     if not check.present:
         words = f"{where} is {found}, and should not be" if found else f"{where}: {said.words}"
         return Verdict(not found, words, evidence)

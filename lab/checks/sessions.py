@@ -43,8 +43,13 @@ class PeeringSession:
 
     @property
     def down(self) -> bool:
-        """Whether no end says that it is up."""
-        return not any(item.state.established for item in self.ends)
+        """Whether an end says that it is not up, and none that it is. Silence of all of them says nothing."""
+        return not self.unanswered and not any(item.state.established for item in self.ends)
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether nobody answers for it at any of its ends."""
+        return all(item.state.silent for item in self.ends)
 
     @property
     def uptime_s(self) -> float:
@@ -122,8 +127,13 @@ def judge_sessions(
     if check.state == "down":
         up = [session for session in sessions if not session.down]
         words = f"{total - len(up)} of {total} sessions down"
-        if up:
-            words += "; up: " + ", ".join(str(session) for session in up)
+        silent = [session for session in up if session.unanswered]
+        if len(up) > len(silent):
+            words += "; up: " + ", ".join(str(session) for session in up if not session.unanswered)
+        for session in silent:
+            nodes = " and ".join(dict.fromkeys(item.end.node for item in session.ends))
+            words += f"; {_name(session)} is unknown, not proven to be down: nobody answers at {nodes}; "
+            words += "see why with: edgelab events --no-follow"
         return Verdict(not up, words, evidence)
     bad = [session for session in sessions if not session.established]
     young = [s for s in sessions if s.established and s.uptime_s < check.uptime_s]

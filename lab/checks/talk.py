@@ -27,6 +27,7 @@ from edge.net.objects import Endpoint
 from lab.access import LabAccess
 from lab.capture import Frame, FrameSource
 from lab.check_model import Way
+from lab.checks.opaque import carries, unreadable
 from lab.checks.stimulus import OTHER_PORTS, PROTO_UDP, TRIES, Stimulus
 from lab.lookup import node_of, owners_of, source_namespace, target_address
 from lab.model import LabModel
@@ -70,13 +71,20 @@ class Sighting:
 
 @dataclass(slots=True)
 class Tally:
-    """What was seen so far: how often each sighting; how many packets were sent, and how many arrived."""
+    """What was seen so far: how often each sighting; how many packets were sent, and how many arrived.
+
+    wrapped: packets of ours inside something else, by link and way. hidden: frames that nobody can look into,
+    by link and kind. dropped: frames that a capture missed, by device.
+    """
 
     token: bytes
     names: tuple[str, ...]
     seen: Counter[Sighting] = field(default_factory=Counter)
     sent: Counter[tuple[str, Way]] = field(default_factory=Counter)
     arrived: Counter[tuple[str, Way]] = field(default_factory=Counter)
+    wrapped: Counter[tuple[str, Way]] = field(default_factory=Counter)
+    hidden: Counter[tuple[str, str]] = field(default_factory=Counter)
+    dropped: dict[str, int] = field(default_factory=dict)
 
     def payload(self, class_name: str, way: Way) -> bytes:
         """What a packet of ours carries."""
@@ -88,6 +96,12 @@ class Tally:
         if found is not None and found.number < len(self.names) and found.way < len(WAYS):
             name, way = self.names[found.number], WAYS[found.way]
             self.seen[Sighting(link, way, name, found.dscp, found.vids, found.tpids, port)] += 1
+            return
+        at = carries(frame, self.token) + len(self.token) + 1
+        if at > len(self.token):
+            self.wrapped[link, WAYS[min(frame[at], 1) if at < len(frame) else 0]] += 1
+        elif kind := unreadable(frame):
+            self.hidden[link, kind] += 1
 
     def count(self, class_name: str, way: Way) -> int:
         """Packets of a class that went this way, marked however."""
@@ -198,6 +212,8 @@ def observe(
             take(frames)
             if frames[-1].time_ns > now_ns:
                 break
+        source.count_drops()
+        tally.dropped = source.drops_by_place()
     return tally
 
 

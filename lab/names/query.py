@@ -32,6 +32,11 @@ class Answer:
         """The code for people."""
         return RCODES.get(self.rcode, f"code {self.rcode}")
 
+    @property
+    def settled(self) -> bool:
+        """Whether the server knows: there is such a name, or there is none (RFC 2308 2)."""
+        return self.rcode in (0, 3)
+
 
 def question(name: str, version: int, number: int) -> bytes:
     """A question for the addresses of a name. Raises ValueError for what is no host name.
