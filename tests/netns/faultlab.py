@@ -86,6 +86,11 @@ def device(labs: Labs, node: str, name: str) -> dict[str, Any]:
     return found
 
 
+def without_carrier(labs: Labs, node: str, name: str) -> bool:
+    """Whether the kernel says NO-CARRIER of a device: it does so a moment late."""
+    return "NO-CARRIER" in device(labs, node, name)["flags"]
+
+
 def lost_of(
     labs: Labs, count: int, source: str = "pc1", target: str = "10.50.1.4", interval: str = "0.05"
 ) -> int:
@@ -106,6 +111,10 @@ def state_of(labs: Labs, namespace: str, neighbor: str) -> str:
     return str(found[0])
 
 
-def fault_events(labs: Labs) -> list[tuple[str, str]]:
-    """(fault's name, what happened to it) of the lab's events."""
-    return [(one["name"], one["state"]) for one in events(labs) if one["kind"] == "fault"]
+def fault_events(labs: Labs, since: float = 0.0) -> list[tuple[str, str]]:
+    """(fault's name, what happened to it) of the lab's events from a time on (of time.time()).
+
+    By time, since a lab lets its oldest events go: their number says nothing.
+    """
+    told = (one for one in events(labs) if one["kind"] == "fault" and one["time"] >= since)
+    return [(one["name"], one["state"]) for one in told]

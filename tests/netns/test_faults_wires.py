@@ -24,6 +24,7 @@ from faultlab import (
     status,
     view,
     well_again,
+    without_carrier,
 )
 from labs import CONTOSO, Labs, contoso, established, until
 
@@ -59,6 +60,11 @@ def hears(labs: Labs, node: str) -> bool:
     return received(labs, node, "ams1") > before
 
 
+def up(labs: Labs) -> set[str]:
+    """The customer's edges that have a session with Microsoft."""
+    return {one["namespace"] for one in established(view(labs), side="customer")}
+
+
 def impairments(labs: Labs) -> list[dict[str, Any]]:
     """Impairments that are in force, with their counters: as the engine tells, not the model."""
     found: list[dict[str, Any]] = status(labs)["impairments"]
@@ -68,7 +74,7 @@ def impairments(labs: Labs) -> list[dict[str, Any]]:
 @pytest.mark.kernels("here", "stock")
 def test_a_link_that_is_down_has_no_carrier_and_its_sessions_fall_at_once(labs: Labs) -> None:
     labs.ok("fault", "link-down", "ams/primary")
-    assert "NO-CARRIER" in device(labs, "ce1", "ams1")["flags"]
+    until(lambda: without_carrier(labs, "ce1", "ams1"), "the carrier goes")
     assert "UP" in device(labs, "ce1", "ams1")["flags"], "the customer's own port stays as he has it"
     assert "UP" not in device(labs, "equinix-amsterdam", "ams1")["flags"]
     until(lambda: state_of(labs, "ce1", PRIMARY[1]) != "Established", "the session falls")
@@ -84,19 +90,21 @@ def test_a_link_that_is_down_has_no_carrier_and_its_sessions_fall_at_once(labs: 
 
 
 def test_deploy_and_the_service_leave_a_fault_where_it_is(labs: Labs) -> None:
+    began = time.time()
     labs.ok("fault", "link-down", "ams/primary", "--at", "ce1", "--as", "cable")
     labs.ok("provider", "throttle", "ams", "100M")
     labs.ok("deploy", "-t", str(CONTOSO), "--no-wait")
     assert "UP" not in device(labs, "ce1", "ams1")["flags"]
-    assert "NO-CARRIER" in device(labs, "equinix-amsterdam", "ams1")["flags"]
+    until(lambda: without_carrier(labs, "equinix-amsterdam", "ams1"), "the carrier goes")
     assert active(labs) == ["cable"]
     well_again(labs)
-    assert fault_events(labs)[-2:] == [("cable", "begins"), ("cable", "ends")]
+    assert fault_events(labs, began) == [("cable", "begins"), ("cable", "ends")]
 
 
 def test_silent_loss_stops_all_frames_and_leaves_the_carrier_so_that_bfd_must_tell(labs: Labs) -> None:
     labs.ok("fault", "silent", "ams/primary")
-    until(lambda: state_of(labs, "ce1", PRIMARY[1]) != "Established", "BFD ends the session")
+    # Each session by its own BFD, which do not end in one moment.
+    until(lambda: up(labs) == {"ce2"}, "BFD ends the sessions of the primary connection, and no other")
     assert not hears(labs, "ce1")
     assert not hears(labs, "equinix-amsterdam")
     seen = link(labs, "ams-primary")
@@ -104,8 +112,6 @@ def test_silent_loss_stops_all_frames_and_leaves_the_carrier_so_that_bfd_must_te
     counted = [one for one in impairments(labs) if one["offered"]]
     assert counted
     assert all(one["lost"] == one["offered"] for one in counted)
-    sessions = established(view(labs), side="customer")
-    assert {one["namespace"] for one in sessions} == {"ce2"}
     assert_nothing_to_do(labs)
     well_again(labs)
     assert impairments(labs) == []
@@ -138,15 +144,16 @@ def test_delay_jitter_and_rate_are_measured(labs: Labs) -> None:
         shown = labs.inside("contoso", "pc1", "ping", "-c", "3", "-i", "0.3", *more, "10.50.1.4")
         return float(re.findall(r"= ([\d.]+)/", shown)[0])
 
-    quick = shortest_ms()
+    # What the fault costs is the least there can be; a busy machine only adds to it.
+    assert shortest_ms() < 40
     labs.ok("fault", "delay", "pc1", "--by", "60ms", "--jitter", "5ms", "--towards", "pc1")
-    assert quick + 50 < shortest_ms() < quick + 400
+    assert 55 <= shortest_ms() < 400
     labs.ok("heal", "delay-pc1")
     labs.ok("fault", "slow", "pc1", "--rate", "100k", "--towards", "pc1")
     # 1,042 octets of a frame at 100 kbit/s are 83 ms, one way.
-    assert quick + 80 < shortest_ms("-s", "1000") < quick + 400
+    assert 80 < shortest_ms("-s", "1000") < 400
     mended(labs)
-    assert shortest_ms("-s", "1000") < quick + 40
+    assert shortest_ms("-s", "1000") < 40
 
 
 def test_frames_arrive_twice_and_out_of_order(labs: Labs) -> None:
@@ -163,24 +170,26 @@ def test_frames_arrive_twice_and_out_of_order(labs: Labs) -> None:
 
 
 def test_a_flapping_link_falls_again_and_again_until_it_is_healed(labs: Labs) -> None:
-    before = len(carriers(labs))
+    began = time.time()
     labs.ok("fault", "flap", "ams/primary", "--period", "1s", "--down", "40%")
-    until(lambda: len(carriers(labs)) >= before + 3, "it falls twice and comes back between", 60.0)
-    assert carriers(labs)[before : before + 3] == [False, True, False]
+    until(lambda: len(carriers(labs, began)) >= 3, "it falls twice and comes back between", 60.0)
+    assert carriers(labs, began)[:3] == [False, True, False]
     mended(labs)
-    after = len(carriers(labs))
-    flapped = fault_events(labs)
-    assert ("flap-ams-primary", "phase 2 of 2") in flapped
+    until(lambda: carriers(labs, began)[-1], "its carrier is back")
+    flapped = carriers(labs, began)
+    told = [state for name, state in fault_events(labs, began) if name == "flap-ams-primary"]
+    # A phase is told when it has been brought about: the first as the beginning, then each in its turn.
+    assert told[:2] == ["begins", "phase 2 of 2"]
+    assert told[-1] == "ends"
     # Two periods later nothing has happened: the ping takes as long.
     labs.inside("contoso", "pc1", "ping", "-c", "11", "-i", "0.2", "10.1.0.1")
-    assert len(carriers(labs)) == after
-    assert carriers(labs)[-1] is True
+    assert carriers(labs, began) == flapped
 
 
-def carriers(labs: Labs) -> list[bool]:
-    """The carrier of ce1's port, as its changes were told."""
+def carriers(labs: Labs, since: float) -> list[bool]:
+    """The carrier of ce1's port, as its changes were told from a time on."""
     told = [one for one in events(labs) if one["kind"] == "link" and one["namespace"] == "ce1"]
-    return [one["carrier"] for one in told if one["device"] == "ams1"]
+    return [one["carrier"] for one in told if one["device"] == "ams1" and one["time"] >= since]
 
 
 def test_a_fault_for_a_time_is_healed_then_and_when_its_command_is_interrupted(labs: Labs) -> None:
@@ -210,8 +219,8 @@ def test_a_script_of_the_file_lets_faults_begin_and_end_in_their_order(labs: Lab
     file = str(labs.file(contoso(faults=script)))
     labs.ok("deploy", "-t", file)
     assert labs.json("fault", "script", "--dry-run")["active"] == []
-    assert "NO-CARRIER" not in device(labs, "pc1", "eth0")["flags"]
-    before = fault_events(labs)
+    assert not without_carrier(labs, "pc1", "eth0")
+    began = time.time()
     told = labs.json("fault", "script")
     assert [(one["name"], one["what"]) for one in told["moments"]] == [
         ("silent-pc1", "begins"),
@@ -220,21 +229,22 @@ def test_a_script_of_the_file_lets_faults_begin_and_end_in_their_order(labs: Lab
     ]
     assert all(one["done_s"] >= one["at_s"] for one in told["moments"])
     assert told["active"] == ["cable"]
-    assert "NO-CARRIER" in device(labs, "pc1", "eth0")["flags"]
+    until(lambda: without_carrier(labs, "pc1", "eth0"), "the carrier goes")
     seen = [("silent-pc1", "begins"), ("silent-pc1", "ends"), ("cable", "begins")]
-    assert fault_events(labs)[len(before) :] == seen
+    assert fault_events(labs, began) == seen
     labs.ok("heal", "cable")
+    until(lambda: not without_carrier(labs, "pc1", "eth0"), "the carrier is back")
 
     # Interrupted, it leaves nothing.
     script.append({"at": "1h", "kind": "silent", "target": "pc1", "name": "never"})
     labs.ok("deploy", "-t", str(labs.file(contoso(faults=script))))
     command = labs.fork("fault", "script", stdout=subprocess.PIPE)
-    until(lambda: "NO-CARRIER" in device(labs, "pc1", "eth0")["flags"], "the cable is pulled")
+    until(lambda: without_carrier(labs, "pc1", "eth0"), "the cable is pulled")
     os.kill(command.pid, signal.SIGINT)
     command.wait(30.0)
     assert command.stdout is not None
     command.stdout.close()
-    assert "NO-CARRIER" not in device(labs, "pc1", "eth0")["flags"]
+    until(lambda: not without_carrier(labs, "pc1", "eth0"), "Ctrl-C heals it")
     labs.ok("deploy", "-t", str(CONTOSO))
     mended(labs)
 

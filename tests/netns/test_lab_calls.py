@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -97,7 +98,7 @@ def test_a_call_is_marked_by_the_lab_both_ways_and_counted_by_its_queues(lab: La
     assert {item["far"]["port"] for item in voice} == {3479}
     assert all(item["near"]["address"] == "10.1.0.10" for item in voice)
     assert all(item["seen"]["address"].startswith(POOL) for item in voice), "STUN sees through the NAT"
-    assert found["mos"] > 4.3
+    assert median(item["mos"] for item in found["streams"] if item["medium"] == "voice") > 4.3
     assert sum(window["sent"] for window in voice[0]["windows"]) == voice[0]["sent"]
 
 
@@ -282,19 +283,20 @@ def test_an_interrupted_load_and_call_leave_nothing_behind(lab: Labs) -> None:
     _, errors = loading.communicate(timeout=20)
     assert (loading.returncode, errors.strip()) == (130, "edgelab: interrupted")
     until(lambda: programs(lab) == [], "the lab has reaped what was ended")
+    before = queued(lab, "ce")["voice"]
     calling = lab.popen(
-        *("call", "pc1", "vm1", "--for", "60s", "--format", "json"),
+        *("call", "pc1", "teams", "--for", "60s", "--format", "json"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     until(lambda: ":50000" in lab.inside("contoso", "pc1", "ss", "-uan"), "the call has its port")
-    until(lambda: queued(lab, "ce")["voice"] > 10, "the call is on its way")
+    until(lambda: queued(lab, "ce")["voice"] > before + 20, "the call is on its way")
     calling.send_signal(signal.SIGINT)
     output, _ = calling.communicate(timeout=20)
     assert calling.returncode == 130
     found = json.loads(output)
     assert found["interrupted"] is True
-    assert 0 <= found["streams"][0]["sent"] < 60 * 50
+    assert 10 < found["streams"][0]["sent"] < 60 * 50
     assert ":50000" not in lab.inside("contoso", "pc1", "ss", "-uan")
 
 
@@ -318,11 +320,21 @@ def test_a_call_keeps_its_quality_in_an_overload_where_queues_know_it_and_loses_
     assert sum(item["drops"] for item in voice) == 0
     deploy(lab, document("none"))
     bad = overloaded(lab)
-    assert good["mos"] > 4.3 > bad["mos"], (good["mos"], bad["mos"])
+    # A busy machine delays a packet here and there, and one late packet costs a second of a call more than
+    # 0.05 of MOS. So: most seconds with queues are good, and not even the best without them.
+    heard, missed = seconds(good), seconds(bad)
+    assert len(heard) == len(missed) == 5 * 4
+    assert median(heard) > 4.3 > max(missed), (sorted(heard), sorted(missed))
+    assert good["mos"] > bad["mos"]
     assert good["loss_percent"] < bad["loss_percent"]
     assert good["delay_ms"] < bad["delay_ms"]
     assert {key for item in good["streams"] for key in item["dscp"]} == {"46"}
     assert {key for item in bad["streams"] for key in item["dscp"]} == {"0"}
+
+
+def seconds(found: dict[str, Any]) -> list[float]:
+    """The MOS of each stream's whole seconds."""
+    return [window["mos"] for item in found["streams"] for window in item["windows"][:4]]
 
 
 def overloaded(labs: Labs) -> dict[str, Any]:
@@ -332,7 +344,7 @@ def overloaded(labs: Labs) -> dict[str, Any]:
         *("load", "pc1", "teams", "--for", "120s", *OVERLOAD), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     until(lambda: dropped(labs) > before + 1000, "the circuit is full")
-    found = call(labs, "pc1", "teams", "--audio", "5", "--one-way", "--for", "3s")
+    found = call(labs, "pc1", "teams", "--audio", "5", "--one-way", "--for", "4s")
     after = dropped(labs)
     until(lambda: dropped(labs) > after + 100, "the circuit is still full")
     bulk.send_signal(signal.SIGINT)
