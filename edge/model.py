@@ -459,7 +459,7 @@ class IpsecTunnel:
     """The end of a route-based IPsec tunnel: what is routed to the device `name` leaves as ESP (RFC 4303).
 
     The device's addresses stand in a PlainInterface of that name. With an `exchange` there are no numbers and
-    keys (0 and empty). The rest is as in edge.net.objects.
+    keys (0 and empty). The rest is as in edge.net.objects.devices.
     """
 
     name: str

@@ -25,31 +25,22 @@ from edge.model import (
     Vrf,
 )
 from edge.net.capabilities import RealisationName
-from edge.net.objects import (
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.daemons import BirdDaemon, MkaDaemon, OwnRouter
+from edge.net.objects.devices import (
     AdminUp,
-    BirdDaemon,
     Bridge,
     BridgePort,
-    DeviceAddress,
-    Endpoint,
     IpsecTunnel,
-    KernelObject,
-    KernelRoute,
     Macsec,
     Macvlan,
-    Marking,
-    MkaDaemon,
-    MplsRoute,
     Namespace,
-    OwnRouter,
-    Queues,
-    QueueTree,
-    Ruleset,
-    SubinterfaceTags,
     Sysctl,
     Veth,
     VlanDevice,
 )
+from edge.net.objects.frames import Marking, Queues, QueueTree, SubinterfaceTags
+from edge.net.objects.routing import DeviceAddress, KernelRoute, MplsRoute, Ruleset
 from edge.net.rules import NFT_FAMILY, NFT_TABLE, vrf_rules, vrf_xtables
 from edge.qos.steering import at_msee_ingress
 

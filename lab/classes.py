@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edge.countrows import QueueLine, RuleRow, by_class, by_rule
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 from lab.access import LabAccess
 from lab.model import LabModel
 

@@ -8,21 +8,10 @@ from collections.abc import Generator, Iterator
 from edge import router
 from edge.model import IP_MTU, TRUNK_MTU, TagStack
 from edge.net.capabilities import RealisationName
-from edge.net.objects import (
-    MACSEC_OCTETS,
-    AdminUp,
-    Bridge,
-    BridgePort,
-    DeviceAddress,
-    Endpoint,
-    KernelObject,
-    KernelRoute,
-    Namespace,
-    RateLimit,
-    Veth,
-    VirtualCircuit,
-    VlanDevice,
-)
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.devices import MACSEC_OCTETS, AdminUp, Bridge, BridgePort, Namespace, Veth, VlanDevice
+from edge.net.objects.frames import RateLimit, VirtualCircuit
+from edge.net.objects.routing import DeviceAddress, KernelRoute
 from edge.router import device_name, mac_of, sysctls
 from lab.faults.faulted import faulted
 from lab.faults.objects import harmed

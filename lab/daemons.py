@@ -14,7 +14,9 @@ from edge.bgp.state import LogEvent
 from edge.errors import EdgeError
 from edge.ike.objects import IkeDaemon
 from edge.ike.process import IkeDaemons
-from edge.net.objects import BirdDaemon, Change, KernelObject, OwnRouter
+from edge.net.objects.base import KernelObject
+from edge.net.objects.changes import Change
+from edge.net.objects.daemons import BirdDaemon, OwnRouter
 from edge.own.process import OwnRouters
 from lab.names.objects import KIND as NAMES_KIND
 from lab.names.servers import Servers

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from edge.errors import EdgeError
-from edge.net.objects import Change
+from edge.net.objects.changes import Change
 from lab.plan import Plan, Stage, Step
 
 Apply = Callable[[Sequence[Change]], Sequence[EdgeError | None]]

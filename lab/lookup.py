@@ -10,7 +10,7 @@ from typing import Literal
 
 from edge.errors import UsageError
 from edge.model import Address, Interface, PlainInterface, Session, Subinterface
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 from lab.model import LabModel, Node, PeeringEnd
 
 

@@ -11,7 +11,8 @@ from edge.fastpath.markplane import MarkPlane
 from edge.net.capabilities import PacketRules
 from edge.net.htb import LeafKind
 from edge.net.marking import MarkPlaneLike
-from edge.net.objects import KernelObject, Marking, Queues
+from edge.net.objects.base import KernelObject
+from edge.net.objects.frames import Marking, Queues
 from edge.net.queue_support import probe as probe_queues
 
 

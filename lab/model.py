@@ -22,7 +22,8 @@ from edge.model import (
     StaticRoute,
     TagStack,
 )
-from edge.net.objects import Endpoint, Impairment, VirtualCircuit
+from edge.net.objects.base import Endpoint
+from edge.net.objects.frames import Impairment, VirtualCircuit
 from lab.check_model import (
     BudgetCheck,
     CommunitiesCheck,

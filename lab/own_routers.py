@@ -7,7 +7,9 @@ from pathlib import Path
 
 from edge.errors import CapabilityError, InputError, Problem
 from edge.model import Vrf
-from edge.net.objects import DeviceAddress, KernelObject, KernelRoute, OwnRouter
+from edge.net.objects.base import KernelObject
+from edge.net.objects.daemons import OwnRouter
+from edge.net.objects.routing import DeviceAddress, KernelRoute
 from edge.own.kinds import Mount, kind
 from lab.model import LabModel
 

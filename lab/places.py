@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edge.errors import UsageError
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 from lab.lookup import suggestion
 from lab.model import ConnectionName, LabModel, Link
 

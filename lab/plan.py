@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from edge.net.objects import TIERS, Change, KernelObject, Namespace, Sysctl, tier_of
+from edge.net.objects.base import KernelObject
+from edge.net.objects.changes import TIERS, Change, tier_of
+from edge.net.objects.devices import Namespace, Sysctl
 from lab.names import objects as names
 
 _TITLES = (

@@ -26,7 +26,10 @@ from edge import __version__
 from edge.bgp.state import LogEvent
 from edge.errors import EdgeError
 from edge.net.monitor import CarrierMirror, LinkMonitor
-from edge.net.objects import AdminUp, Endpoint, MkaDaemon, SubinterfaceTags
+from edge.net.objects.base import Endpoint
+from edge.net.objects.daemons import MkaDaemon
+from edge.net.objects.devices import AdminUp
+from edge.net.objects.frames import SubinterfaceTags
 from lab.compile import compile_lab
 from lab.events import EventBus
 from lab.faults.serving import halt_hanging

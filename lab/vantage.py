@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from edge.model import Address, Network, Router, Subinterface, Vrf
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 from edge.qos.expressroute import TREATMENT, MseeKnob
 from edge.qos.model import DSCP_CS6, Direction, Policy, Treatment
 from edge.qos.steering import CONTROL

@@ -26,7 +26,12 @@ from edge.net.kernel import Kernel
 from edge.net.macsec import require_macsec
 from edge.net.mka import MkaDaemons
 from edge.net.mpls_support import CoreChoice
-from edge.net.objects import Change, KernelObject, Macsec, MkaDaemon, Queues, Ruleset
+from edge.net.objects.base import KernelObject
+from edge.net.objects.changes import Change
+from edge.net.objects.daemons import MkaDaemon
+from edge.net.objects.devices import Macsec
+from edge.net.objects.frames import Queues
+from edge.net.objects.routing import Ruleset
 from lab.compile import compile_lab
 from lab.daemons import daemons_in
 from lab.faults.faulted import hanging

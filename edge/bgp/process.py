@@ -11,7 +11,8 @@ from edge.bgp.control import ControlSocket
 from edge.bgp.daemon import Daemon
 from edge.bgp.files import control_path
 from edge.errors import DaemonError, EdgeError
-from edge.net.objects import BirdDaemon, Change
+from edge.net.objects.changes import Change
+from edge.net.objects.daemons import BirdDaemon
 
 __all__ = ["Birds", "control_path"]
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edge.model import TagStack
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ from edge.net.impairments import ImpairmentPlaneLike
 from edge.net.namespaces import scratch_namespace
 from edge.net.netem import in_the_way
 from edge.net.netlink import RouteSocket
-from edge.net.objects import Endpoint, Impairment, Key
+from edge.net.objects.base import Endpoint, Key
+from edge.net.objects.frames import Impairment
 
 QUEUE_NS = 100_000_000
 """Longest wait for a wire with a rate. Ours: ports differ, and no document gives any."""

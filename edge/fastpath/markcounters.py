@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from edge.fastpath.marklayout import Marked
 from edge.model import Tag
-from edge.net.objects import Endpoint, Marking
+from edge.net.objects.base import Endpoint
+from edge.net.objects.frames import Marking
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge.model import Tag
-from edge.net.objects import TREES_MAX, Marking
+from edge.net.objects.frames import TREES_MAX, Marking
 from edge.qos.expressroute import ALLOWED
 
 _KEY = struct.Struct("=II 4H")

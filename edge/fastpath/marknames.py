@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from edge.fastpath import bpf
 from edge.fastpath.layout import pack_index
 from edge.fastpath.marklayout import NO_NAME, Name, direct_owner, direct_value, marking_key
-from edge.net.objects import Marking
+from edge.net.objects.frames import Marking
 
 
 @dataclass(slots=True)

@@ -43,7 +43,8 @@ from edge.fastpath.refusals import (
     not_there,
 )
 from edge.net.namespaces import scratch_namespace
-from edge.net.objects import Key, Marking
+from edge.net.objects.base import Key
+from edge.net.objects.frames import Marking
 from edge.qos.classes import rules_of
 from edge.qos.table import compile_policy, map_value
 

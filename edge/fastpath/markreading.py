@@ -37,7 +37,7 @@ from edge.fastpath.marklayout import (
 from edge.fastpath.program import shipped
 from edge.model import Tag
 from edge.net.netlink import RouteSocket
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 from edge.qos.names import dscp_name
 from edge.qos.recognise import Outcome, Recognised, outcomes
 

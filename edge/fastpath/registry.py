@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from edge.fastpath.attach import Attachment
 from edge.fastpath.layout import Action, Rate, Rule, RuleKey, SubinterfaceEntry, rewrite
-from edge.net.objects import Endpoint, SubinterfaceTags, VirtualCircuit
+from edge.net.objects.base import Endpoint
+from edge.net.objects.frames import SubinterfaceTags, VirtualCircuit
 
 Rules = Mapping[RuleKey, Rule]
 Ports = Mapping[int, Endpoint]

@@ -38,7 +38,8 @@ from edge.fastpath.ringports import Port, open_port
 from edge.fastpath.ringprocess import PORTS, SLOTS, Op, PortTraffic, RingProcess, running
 from edge.fastpath.ringqueues import RingQueues
 from edge.net.namespaces import inside, scratch_namespace
-from edge.net.objects import Endpoint, Key, SubinterfaceTags, VirtualCircuit
+from edge.net.objects.base import Endpoint, Key
+from edge.net.objects.frames import SubinterfaceTags, VirtualCircuit
 
 
 class RingPlane:

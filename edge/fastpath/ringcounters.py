@@ -19,7 +19,7 @@ from edge.fastpath.counters import (
 from edge.fastpath.layout import POLICED_CLASSES, RuleKey, Stats
 from edge.fastpath.registry import CircuitRecord, SubinterfaceRecord
 from edge.fastpath.ringprocess import RingProcess
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 
 
 def read_counters(

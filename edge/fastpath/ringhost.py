@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge.fastpath.ringprocess import Op, RingProcess
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 
 
 @dataclass(frozen=True, slots=True)

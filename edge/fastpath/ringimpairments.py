@@ -11,7 +11,8 @@ from edge.fastpath.impair import ImpairmentCounters, settings_of
 from edge.fastpath.refusals import kernel_error, not_there
 from edge.fastpath.ringhost import Host, Places
 from edge.fastpath.ringprocess import PLACES, Op
-from edge.net.objects import Endpoint, Impairment, Key
+from edge.net.objects.base import Endpoint, Key
+from edge.net.objects.frames import Impairment
 
 
 @dataclass(slots=True)

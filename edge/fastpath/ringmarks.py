@@ -19,7 +19,8 @@ from edge.fastpath.marklayout import Marked, marking_value, sum_marked, tag_numb
 from edge.fastpath.refusals import already_there, kernel_error, not_there
 from edge.fastpath.ringhost import Host, Places, Where
 from edge.fastpath.ringprocess import COUNTERS, Op
-from edge.net.objects import Endpoint, Key, Marking
+from edge.net.objects.base import Endpoint, Key
+from edge.net.objects.frames import Marking
 from edge.qos.classes import rules_of
 from edge.qos.table import POLICY_SIZE, compile_policy
 

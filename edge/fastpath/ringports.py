@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass
 
 from edge.net.namespaces import inside
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 
 ETH_P_ALL = 0x0003
 SOL_PACKET = 263

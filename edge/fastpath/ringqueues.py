@@ -14,7 +14,9 @@ from edge.fastpath.layout import LARGEST_GSO_FRAME
 from edge.fastpath.refusals import kernel_error
 from edge.fastpath.ringhost import Host, Places
 from edge.fastpath.ringprocess import PLACES, Op, Settings
-from edge.net.objects import Change, Endpoint, KernelObject, Key, Queues, QueueTree
+from edge.net.objects.base import Endpoint, KernelObject, Key
+from edge.net.objects.changes import Change
+from edge.net.objects.frames import Queues, QueueTree
 from edge.net.queues import (
     BURST_S,
     FRAME_OCTETS,

@@ -60,7 +60,8 @@ from edge.fastpath.registry import (
     read_subinterface,
 )
 from edge.net.namespaces import scratch_namespace
-from edge.net.objects import Endpoint, Key, SubinterfaceTags, VirtualCircuit
+from edge.net.objects.base import Endpoint, Key
+from edge.net.objects.frames import SubinterfaceTags, VirtualCircuit
 
 
 class TagPlane:

@@ -18,7 +18,7 @@ class IkeDaemon:
     tunnels: tuple[IpsecTunnel, ...]
 
     @property
-    def key(self) -> tuple[str, ...]:  # noqa: D102 - see edge.net.objects.KernelObject
+    def key(self) -> tuple[str, ...]:  # noqa: D102 - see edge.net.objects.base.KernelObject
         return ("ike", self.namespace)
 
     def __str__(self) -> str:

@@ -27,7 +27,7 @@ from edge.net.rulesets import run_inside
 
 if TYPE_CHECKING:
     from edge.bgp.state import LogEvent
-    from edge.net.objects import Change
+    from edge.net.objects.changes import Change
 
 SUFFIX: Final = ":ike"
 """Behind a namespace the name of its charon among the daemons; no namespace has a colon."""

@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from edge.errors import CapabilityError, EdgeError, KernelError
 from edge.net import steps
 from edge.net.netlink import Refusal
-from edge.net.objects import Change, Endpoint, KernelObject, RateLimit, VlanDevice
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.changes import Change
+from edge.net.objects.devices import VlanDevice
+from edge.net.objects.frames import RateLimit
 from edge.net.spaces import MissingError, Spaces
 from edge.net.steps import Step
 

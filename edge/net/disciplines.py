@@ -15,7 +15,9 @@ from edge.net import htb
 from edge.net import messages as nl
 from edge.net.htb import Counts, FoundQueue, HtbClass, LeafKind
 from edge.net.netlink import Refusal
-from edge.net.objects import Change, Endpoint, KernelObject, Key, Queues
+from edge.net.objects.base import Endpoint, KernelObject, Key
+from edge.net.objects.changes import Change
+from edge.net.objects.frames import Queues
 from edge.net.queues import UNSTEERED, ClassCounters, classes_of, counted, leaves_of, read_back
 from edge.net.snapshot import Link, Snapshot
 from edge.net.spaces import MissingError, Spaces

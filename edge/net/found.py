@@ -10,26 +10,20 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from edge.net import messages as nl
-from edge.net.objects import (
+from edge.net.objects.base import Endpoint, KernelObject, Key
+from edge.net.objects.devices import (
     AdminUp,
     Bridge,
     BridgePort,
-    DeviceAddress,
-    Endpoint,
-    KernelObject,
-    KernelRoute,
-    Key,
     Macsec,
     Macvlan,
-    MplsRoute,
     Namespace,
-    RateLimit,
-    SubinterfaceTags,
     Sysctl,
     Veth,
     VlanDevice,
-    followers,
 )
+from edge.net.objects.frames import RateLimit, SubinterfaceTags, followers
+from edge.net.objects.routing import DeviceAddress, KernelRoute, MplsRoute
 from edge.net.snapshot import Link, Snapshot
 
 OUR_KINDS = frozenset(("veth", "bridge", "macsec", "macvlan", "vlan"))

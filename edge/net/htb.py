@@ -25,7 +25,7 @@ TICK_NS = 64
 LEAF_MAJORS = {"bfifo": 0x1000, "fq_codel": 0x2000}
 """The queue of class 1:x has the handle (0x1000 + x), or (0x2000 + x): apart from those that the kernel gives
 out itself (0x8000 and more), and another one for each kind, since a queue cannot change its kind under one
-handle. So x is less than 0x1000: edge.net.objects.TREES_MAX."""
+handle. So x is less than 0x1000: edge.net.objects.frames.TREES_MAX."""
 
 TCA_STATS2 = 7
 _TCA_HTB_PARMS, _TCA_HTB_INIT, _TCA_HTB_RATE64, _TCA_HTB_CEIL64 = 1, 2, 6, 7

@@ -11,7 +11,9 @@ from edge.errors import CapabilityError, EdgeError, KernelError
 from edge.net import messages as nl
 from edge.net import netem
 from edge.net.netlink import Refusal
-from edge.net.objects import Change, Endpoint, Impairment, KernelObject, Key
+from edge.net.objects.base import Endpoint, KernelObject, Key
+from edge.net.objects.changes import Change
+from edge.net.objects.frames import Impairment
 from edge.net.snapshot import Snapshot
 from edge.net.spaces import MissingError, Spaces
 

@@ -19,7 +19,9 @@ from dataclasses import replace
 from edge.errors import CapabilityError, DaemonError, EdgeError
 from edge.net.capabilities import PACKAGES, Capability, found_program
 from edge.net.namespaces import inside, scratch_namespace
-from edge.net.objects import Change, IpsecTunnel, Key
+from edge.net.objects.base import Key
+from edge.net.objects.changes import Change
+from edge.net.objects.devices import IpsecTunnel
 from edge.net.rulesets import run_inside
 from edge.net.spaces import MissingError, Spaces
 

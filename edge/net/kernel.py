@@ -28,21 +28,11 @@ from edge.net.marking import Markings, MarkPlaneLike
 from edge.net.marking_nft import NftMarkPlane
 from edge.net.netlink import Refusal, RouteSocket
 from edge.net.nft import Nft
-from edge.net.objects import (
-    AdminUp,
-    Change,
-    Endpoint,
-    Impairment,
-    IpsecTunnel,
-    KernelObject,
-    Marking,
-    Namespace,
-    Queues,
-    Ruleset,
-    SubinterfaceTags,
-    Sysctl,
-    VirtualCircuit,
-)
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.changes import Change
+from edge.net.objects.devices import AdminUp, IpsecTunnel, Namespace, Sysctl
+from edge.net.objects.frames import Impairment, Marking, Queues, SubinterfaceTags, VirtualCircuit
+from edge.net.objects.routing import Ruleset
 from edge.net.queue_support import probe as probe_queues
 from edge.net.queues import ClassCounters
 from edge.net.rulesets import Rulesets

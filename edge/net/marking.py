@@ -7,7 +7,9 @@ from typing import Protocol
 
 from edge.errors import CapabilityError, EdgeError
 from edge.fastpath.markcounters import MarkCounters
-from edge.net.objects import Change, Key, Marking
+from edge.net.objects.base import Key
+from edge.net.objects.changes import Change
+from edge.net.objects.frames import Marking
 from edge.net.spaces import Spaces
 
 

@@ -14,7 +14,9 @@ from edge.fastpath.markcounters import MarkCounters, MarkingCounters
 from edge.fastpath.marklayout import Marked
 from edge.net import marking_rules
 from edge.net.nft import Nft
-from edge.net.objects import Key, Marking, Ruleset
+from edge.net.objects.base import Key
+from edge.net.objects.frames import Marking
+from edge.net.objects.routing import Ruleset
 from edge.net.rulesets import Enter
 from edge.net.spaces import MissingError
 from edge.qos.classes import rules_of

@@ -15,7 +15,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from edge.fastpath.marklayout import queue_base
 from edge.model import Network
-from edge.net.objects import Marking
+from edge.net.objects.frames import Marking
 from edge.qos.classes import rules_of
 from edge.qos.expressroute import ALLOWED
 from edge.qos.model import Hint, PortRange, Rule

@@ -22,7 +22,8 @@ from typing import Final
 from edge.errors import CapabilityError, DaemonError, EdgeError
 from edge.net.capabilities import found_program
 from edge.net.namespaces import inside
-from edge.net.objects import Change, MkaDaemon
+from edge.net.objects.changes import Change
+from edge.net.objects.daemons import MkaDaemon
 
 START_TIMEOUT_S: Final = 15.0
 STOP_TIMEOUT_S: Final = 5.0

@@ -22,7 +22,9 @@ from edge.errors import EdgeError
 from edge.net import messages as nl
 from edge.net.namespaces import inside
 from edge.net.netlink import RouteSocket, open_socket
-from edge.net.objects import AdminUp, Endpoint, SubinterfaceTags, followers
+from edge.net.objects.base import Endpoint
+from edge.net.objects.devices import AdminUp
+from edge.net.objects.frames import SubinterfaceTags, followers
 from edge.net.snapshot import parse_link
 
 _RTNLGRP_LINK = 1

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 
 from edge.net import messages as nl
-from edge.net.objects import Impairment
+from edge.net.objects.frames import Impairment
 
 TCA_NETEM_REORDER, TCA_NETEM_RATE, TCA_NETEM_RATE64 = 3, 6, 8
 TCA_NETEM_LATENCY64, TCA_NETEM_JITTER64, TCA_NETEM_PRNG_SEED = 10, 11, 14

@@ -17,7 +17,8 @@ from typing import Any
 
 from edge.errors import DaemonError
 from edge.net import messages as nl
-from edge.net.objects import Key, Ruleset
+from edge.net.objects.base import Key
+from edge.net.objects.routing import Ruleset
 from edge.net.rulesets import DEADLINE_S, DIFFERS, Enter, Rulesets
 from edge.net.spaces import MissingError
 

@@ -12,7 +12,8 @@ from edge.net import htb
 from edge.net import messages as nl
 from edge.net.htb import ROOT, Counts, FoundQueue, HtbClass
 from edge.net.netlink import RouteSocket
-from edge.net.objects import Endpoint, Queues, QueueTree
+from edge.net.objects.base import Endpoint
+from edge.net.objects.frames import Queues, QueueTree
 from edge.net.queues import CIRCUIT, TREE_STRIDE, UNSTEERED, ClassCounters, counted, minor_of
 from edge.qos.model import TrafficClass
 

@@ -24,7 +24,8 @@ from typing import Any
 from edge.fastpath.layout import LARGEST_GSO_FRAME, RATE_MAX_BPS
 from edge.net.htb import ROOT, Counts, FoundQueue, HtbClass, Leaf, LeafKind, burst_ticks
 from edge.net.messages import TC_H_ROOT
-from edge.net.objects import Endpoint, Queues, QueueTree
+from edge.net.objects.base import Endpoint
+from edge.net.objects.frames import Queues, QueueTree
 from edge.qos.model import TrafficClass
 
 TREE_STRIDE = 16

@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
 from edge.errors import CapabilityError, DaemonError, DeadlineError, EdgeError
-from edge.net.objects import Key, Ruleset
+from edge.net.objects.base import Key
+from edge.net.objects.routing import Ruleset
 
 DIFFERS = "# differs from what was applied\n"
 """Text of a Ruleset that is in the kernel but not as we put it there."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from edge.errors import EdgeError, KernelError
 from edge.net import sysctl
-from edge.net.objects import Sysctl
+from edge.net.objects.devices import Sysctl
 from edge.net.spaces import MissingError, Spaces
 
 

@@ -18,7 +18,7 @@ from edge.errors import EdgeError, KernelError
 from edge.net import messages as nl
 from edge.net import namespaces as ns
 from edge.net.netlink import Refusal, RouteSocket
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 from edge.net.snapshot import Link, parse_link
 
 _FIRST_INDEX = 1000

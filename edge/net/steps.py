@@ -13,22 +13,11 @@ from typing import Protocol
 from edge.fastpath.layout import BURST_OCTETS_MIN, NANOBITS_PER_BIT, Rate
 from edge.net import messages as nl
 from edge.net import mpls
-from edge.net.objects import (
-    AdminUp,
-    Bridge,
-    BridgePort,
-    Change,
-    DeviceAddress,
-    Endpoint,
-    KernelObject,
-    KernelRoute,
-    Macsec,
-    Macvlan,
-    MplsRoute,
-    RateLimit,
-    Veth,
-    VlanDevice,
-)
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.changes import Change
+from edge.net.objects.devices import AdminUp, Bridge, BridgePort, Macsec, Macvlan, Veth, VlanDevice
+from edge.net.objects.frames import RateLimit
+from edge.net.objects.routing import DeviceAddress, KernelRoute, MplsRoute
 
 Device = Veth | Bridge | Macsec | Macvlan | VlanDevice
 LinkState = Device | BridgePort | RateLimit | AdminUp | DeviceAddress | KernelRoute | MplsRoute

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from edge.errors import CapabilityError, EdgeError
-from edge.net.objects import Change, Endpoint, SubinterfaceTags, VirtualCircuit
+from edge.net.objects.base import Endpoint
+from edge.net.objects.changes import Change
+from edge.net.objects.frames import SubinterfaceTags, VirtualCircuit
 from edge.net.spaces import Spaces
 
 TagRule = SubinterfaceTags | VirtualCircuit

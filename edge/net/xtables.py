@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from edge.errors import CapabilityError, DaemonError
-from edge.net.objects import Ruleset
+from edge.net.objects.routing import Ruleset
 from edge.net.rulesets import DIFFERS, Rulesets
 from edge.net.spaces import MissingError
 

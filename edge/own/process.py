@@ -10,7 +10,8 @@ from typing import Final
 
 from edge.bgp.state import LogEvent
 from edge.errors import DaemonError, EdgeError
-from edge.net.objects import Change, OwnRouter
+from edge.net.objects.changes import Change
+from edge.net.objects.daemons import OwnRouter
 from edge.own.kinds import Control, Software, kind
 
 _WORKERS: Final = 4

@@ -68,7 +68,7 @@ drop, and it knows no voice."""
 
 DIRECT_TOLERANCE_PERCENT = 20
 """On ExpressRoute Direct a link is clamped to its circuit's bandwidth when it exceeds that by more than this
-(facts 10.4, source `rate`; edge.net.objects.VirtualCircuit.tolerance_percent)."""
+(facts 10.4, source `rate`; edge.net.objects.frames.VirtualCircuit.tolerance_percent)."""
 
 
 def with_control(policy: Policy) -> Policy:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 from lab.access import LabAccess
 from lab.azure.gateways import GatewayReading, read_gateways
 from lab.azure.paths import PeeringPath, peering_paths

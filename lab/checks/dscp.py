@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 from edge.qos.expressroute import TABLE
 from edge.qos.model import Policy
 from edge.qos.profiles import profile

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from edge.fastpath.frames import Verdict, parse_tags
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 
 if TYPE_CHECKING:
     from lab.model import LabModel

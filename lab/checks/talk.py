@@ -23,7 +23,7 @@ from edge.errors import UsageError
 from edge.fastpath.frames import Verdict as ParseVerdict
 from edge.fastpath.frames import parse_tags
 from edge.model import Address
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 from lab.access import LabAccess
 from lab.capture import Frame, FrameSource
 from lab.check_model import Way

@@ -12,17 +12,10 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from edge.model import Address, Network
-from edge.net.objects import (
-    AdminUp,
-    BirdDaemon,
-    DeviceAddress,
-    Endpoint,
-    KernelObject,
-    KernelRoute,
-    OwnRouter,
-    Sysctl,
-    VlanDevice,
-)
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.daemons import BirdDaemon, OwnRouter
+from edge.net.objects.devices import AdminUp, Sysctl, VlanDevice
+from edge.net.objects.routing import DeviceAddress, KernelRoute
 
 FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
 """Settings of a router without which it passes nothing on; what is for itself it still takes."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from edge.document.suggest import hint_for
 from edge.errors import UsageError
-from edge.net.objects import VirtualCircuit
+from edge.net.objects.frames import VirtualCircuit
 from lab.faults.targets import node_named, site_names
 from lab.faults.units import RATE, Options, option
 from lab.faults.wires import down

@@ -6,7 +6,7 @@ from typing import TypeGuard, get_args
 
 from edge.document.suggest import hint_for
 from edge.errors import UsageError
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 from lab.faults.model import Sort
 from lab.lookup import node_of
 from lab.model import ConnectionName, LabModel, Link, Node, PeeringEnd

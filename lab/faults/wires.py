@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from edge.errors import UsageError
-from edge.net.objects import Endpoint, Impairment
+from edge.net.objects.base import Endpoint
+from edge.net.objects.frames import Impairment
 from lab.faults.model import Phases
 from lab.faults.targets import end_at, links_of, nodes_at
 from lab.faults.units import DURATION, NODE, PART, RATE, SEED, Options, one_of, option, required

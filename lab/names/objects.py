@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from edge.model import Address
-from edge.net.objects import Key
+from edge.net.objects.base import Key
 from lab.names import resolver, web
 from lab.names.plan import FrontEnd, Names
 

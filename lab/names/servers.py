@@ -18,7 +18,7 @@ from edge.errors import CapabilityError, DaemonError, EdgeError
 from edge.model import Address
 from edge.net.capabilities import found_program
 from edge.net.namespaces import inside
-from edge.net.objects import Change
+from edge.net.objects.changes import Change
 from lab.names import nodes, query, web
 from lab.names.authority import Authority
 from lab.names.objects import NamesObject, NodeFiles, Resolver, WebServer

@@ -26,7 +26,8 @@ from edge.model import (
     Subinterface,
     Tag,
 )
-from edge.net.objects import TREES_MAX, Endpoint
+from edge.net.objects.base import Endpoint
+from edge.net.objects.frames import TREES_MAX
 from edge.qos.expressroute import TREATMENT
 from edge.qos.model import Policy
 from edge.qos.steering import OWN_PROTOCOLS, queue_rate_bps, with_control

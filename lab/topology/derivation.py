@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from edge.errors import InputError, Problem
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 from lab.model import Circuit, LabModel, Peering
 from lab.service.state import State
 from lab.topology.check_models import check_of

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from edge.model import Tag
-from edge.net.objects import Endpoint, VirtualCircuit
+from edge.net.objects.base import Endpoint
+from edge.net.objects.frames import VirtualCircuit
 from edge.qos.steering import DIRECT_TOLERANCE_PERCENT
 from lab.model import ConnectionName, Fabric, Link
 from lab.service.resources import PortPair

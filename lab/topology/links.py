@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from edge.net.objects import Endpoint, Impairment
+from edge.net.objects.base import Endpoint
+from edge.net.objects.frames import Impairment
 from lab.model import LabModel, Link, LinkImpairment
 from lab.topology import links_schema as schema
 from lab.topology import names

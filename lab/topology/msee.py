@@ -27,7 +27,7 @@ from edge.model import (
     Timers,
     Vrf,
 )
-from edge.net.objects import TREES_MAX
+from edge.net.objects.frames import TREES_MAX
 from edge.qos.profiles import MSEE_PROFILE, profile
 from edge.qos.steering import by_dscp, queue_rate_bps, with_control, without_priority
 from lab.model import PeeringEnd

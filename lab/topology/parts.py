@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from edge.model import Address, Bfd, Network, Router, StaticRoute, Timers, Vrf
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 from lab.model import Fabric, Host, HostInterface, Link, Node, NodeKind, PeeringEnd, Switch, Tier
 from lab.topology import names
 from lab.topology.addresses import Numbering, default_route, network_of, within

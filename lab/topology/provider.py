@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge.model import Tag
-from edge.net.objects import Endpoint, VirtualCircuit
+from edge.net.objects.base import Endpoint
+from edge.net.objects.frames import VirtualCircuit
 from lab.model import Fabric, Link
 from lab.service.views import effective_mbps
 from lab.topology import names

@@ -10,7 +10,7 @@ VRF its `CoreSide`.
 from __future__ import annotations
 
 from edge.model import PlainInterface, Port, Router, Session, Vrf
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 from lab.model import Link
 from lab.topology import names, vpn_hops, vpn_labels
 from lab.topology.circuit_side import ACCESS_GROUP, VPN_GROUP, CircuitSide, access_session

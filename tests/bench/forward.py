@@ -22,7 +22,8 @@ from edge.errors import CapabilityError, EdgeError
 from edge.fastpath import attach
 from edge.fastpath.markplane import MarkPlane
 from edge.net.namespaces import inside, scratch_namespace
-from edge.net.objects import Endpoint, Marking
+from edge.net.objects.base import Endpoint
+from edge.net.objects.frames import Marking
 from edge.qos.model import Policy, Rule
 from edge.qos.names import PROTOCOL_BY_NAME, protocol_name
 from tests import oracle

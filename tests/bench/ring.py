@@ -18,7 +18,9 @@ from typing import Any
 
 from edge.errors import CapabilityError, EdgeError
 from edge.net.kernel import Kernel
-from edge.net.objects import AdminUp, DeviceAddress, Endpoint, KernelObject, Namespace, Veth
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.devices import AdminUp, Namespace, Veth
+from edge.net.objects.routing import DeviceAddress
 from lab.plan import diff
 from tests.isolation import NETNS_DIRECTORY, isolate
 

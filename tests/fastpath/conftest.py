@@ -22,7 +22,8 @@ from edge.model import Tag, TagStack
 from edge.net import messages as nl
 from edge.net.namespaces import inside, scratch_namespace
 from edge.net.netlink import RouteSocket
-from edge.net.objects import Endpoint, SubinterfaceTags, VirtualCircuit
+from edge.net.objects.base import Endpoint
+from edge.net.objects.frames import SubinterfaceTags, VirtualCircuit
 from tests.waiting import wait_until
 
 SOL_PACKET, PACKET_AUXDATA = 263, 8

@@ -12,7 +12,7 @@ import pytest
 
 from edge.fastpath.ring import RingPlane
 from edge.model import TagStack
-from edge.net.objects import SubinterfaceTags
+from edge.net.objects.frames import SubinterfaceTags
 from tests.waiting import wait_until
 
 from .conftest import Bench, Net

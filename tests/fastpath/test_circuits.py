@@ -15,7 +15,7 @@ from edge.errors import KernelError
 from edge.fastpath.counters import CircuitCounters, Traffic
 from edge.fastpath.layout import Rate
 from edge.model import Tag, TagStack
-from edge.net.objects import VirtualCircuit
+from edge.net.objects.frames import VirtualCircuit
 from tests.waiting import wait_until
 
 from .conftest import Bench, Net, hears, tags

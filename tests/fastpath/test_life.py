@@ -13,7 +13,7 @@ from edge.errors import CapabilityError
 from edge.fastpath import bpf
 from edge.fastpath.program import Loaded, link_maps, shipped
 from edge.fastpath.tagplane import TagPlane
-from edge.net.objects import SubinterfaceTags
+from edge.net.objects.frames import SubinterfaceTags
 from tests.waiting import wait_until
 
 from .conftest import Bench, hears, tags

@@ -21,7 +21,8 @@ from edge.fastpath.markplane import MarkPlane
 from edge.fastpath.program import shipped
 from edge.model import ETHERTYPE_DOT1AD, Tag
 from edge.net.namespaces import inside, scratch_namespace
-from edge.net.objects import Endpoint, Marking
+from edge.net.objects.base import Endpoint
+from edge.net.objects.frames import Marking
 from edge.qos.model import Direction, Policy, Rule, Treatment
 from edge.qos.profiles import PROFILES, profile
 from tests import oracle

@@ -19,7 +19,8 @@ from edge.fastpath.marktables import Ranges
 from edge.fastpath.program import shipped
 from edge.model import Tag
 from edge.net.namespaces import inside, scratch_namespace
-from edge.net.objects import Endpoint, Marking
+from edge.net.objects.base import Endpoint
+from edge.net.objects.frames import Marking
 from edge.qos.model import Policy, Rule
 from edge.qos.profiles import profile
 

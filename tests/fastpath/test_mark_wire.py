@@ -18,7 +18,7 @@ from edge.fastpath.attach import HookKind
 from edge.fastpath.markplane import MarkPlane
 from edge.fastpath.tagplane import TagPlane
 from edge.model import ETHERTYPE_DOT1AD, Tag
-from edge.net.objects import Marking, SubinterfaceTags
+from edge.net.objects.frames import Marking, SubinterfaceTags
 from edge.qos.model import Direction, Policy, Rule
 from edge.qos.profiles import profile
 from tests import oracle

@@ -25,7 +25,8 @@ from edge.fastpath.ring import RingPlane
 from edge.fastpath.ringprocess import COUNTERS, PLACES, PORTS, SLOTS, Op
 from edge.fastpath.tagplane import TagPlane
 from edge.model import Tag
-from edge.net.objects import Change, Impairment, Marking, Queues, QueueTree, VirtualCircuit
+from edge.net.objects.changes import Change
+from edge.net.objects.frames import Impairment, Marking, Queues, QueueTree, VirtualCircuit
 from edge.qos.model import CLASSES, Policy, Rule
 from tests.waiting import wait_until
 

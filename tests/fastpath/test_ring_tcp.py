@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge.net.objects import Change, Impairment, Marking, Queues, QueueTree
+from edge.net.objects.changes import Change
+from edge.net.objects.frames import Impairment, Marking, Queues, QueueTree
 from edge.qos.model import CLASSES, Policy, Rule
 
 from .conftest import Net, tags

@@ -13,7 +13,7 @@ from edge.errors import KernelError
 from edge.fastpath.counters import UnknownStack
 from edge.model import Tag, TagStack
 from edge.net.namespaces import inside
-from edge.net.objects import SubinterfaceTags
+from edge.net.objects.frames import SubinterfaceTags
 from tests.waiting import wait_until
 
 from .conftest import Bench, Net, Seen, tags

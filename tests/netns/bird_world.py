@@ -18,7 +18,8 @@ from edge.bgp.policy import protocol_name
 from edge.bgp.process import Birds
 from edge.bgp.state import LogEvent, ProtocolState, RouteInfo
 from edge.model import Community, Network, Originate, Session, Timers, Vrf
-from edge.net.objects import BirdDaemon, Change
+from edge.net.objects.changes import Change
+from edge.net.objects.daemons import BirdDaemon
 
 RECHECK_MS = 20
 """What has no line in a log (a route in the kernel, a counter) is looked at again after this time."""

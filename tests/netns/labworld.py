@@ -29,7 +29,9 @@ from edge.model import (
     Vrf,
 )
 from edge.net import namespaces
-from edge.net.objects import BirdDaemon, Change, Endpoint
+from edge.net.objects.base import Endpoint
+from edge.net.objects.changes import Change
+from edge.net.objects.daemons import BirdDaemon
 from lab.model import Circuit, Host, HostInterface, LabModel, Link, Node, Peering, PeeringEnd
 from lab.service.state import State
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from edge.errors import EdgeError
 from edge.net.kernel import Kernel
-from edge.net.objects import TIERS, Change, KernelObject, tier_of
+from edge.net.objects.base import KernelObject
+from edge.net.objects.changes import TIERS, Change, tier_of
 
 
 def create_all(kernel: Kernel, objects: Iterable[KernelObject]) -> None:

@@ -19,7 +19,8 @@ from edge.bgp.control import ControlSocket
 from edge.bgp.process import Birds, control_path
 from edge.errors import DaemonError, DeadlineError
 from edge.model import Bfd, ExportPolicy, ImportPolicy, PrefixLimit, Session, Timers, Vrf
-from edge.net.objects import BirdDaemon, Change
+from edge.net.objects.changes import Change
+from edge.net.objects.daemons import BirdDaemon
 from tests.netns.bird_world import World, net, session, vrf, world_in
 from tests.netns.conftest import Sandbox
 

@@ -13,7 +13,8 @@ import pytest
 from edge.bgp.diagnosis import why_down
 from edge.bgp.md5 import Md5Counters, tcp_md5_failures
 from edge.model import Bfd, ImportPolicy, PrefixLimit, Session
-from edge.net.objects import BirdDaemon, Change
+from edge.net.objects.changes import Change
+from edge.net.objects.daemons import BirdDaemon
 from tests.netns.bird_world import World, session, vrf, world_in
 from tests.netns.conftest import Sandbox
 

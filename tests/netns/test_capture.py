@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 from lab.capture import FrameSource
 from lab.frames import summarize
 from lab.places import Place, resolve_where

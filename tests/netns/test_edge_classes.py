@@ -22,19 +22,11 @@ from edge.fastpath.attach import HookKind
 from edge.fastpath.markplane import MarkPlane
 from edge.model import Tag
 from edge.net.kernel import Kernel
-from edge.net.objects import (
-    AdminUp,
-    Change,
-    DeviceAddress,
-    Endpoint,
-    KernelObject,
-    Marking,
-    Namespace,
-    Queues,
-    QueueTree,
-    Sysctl,
-    Veth,
-)
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.changes import Change
+from edge.net.objects.devices import AdminUp, Namespace, Sysctl, Veth
+from edge.net.objects.frames import Marking, Queues, QueueTree
+from edge.net.objects.routing import DeviceAddress
 from edge.qos.model import CLASSES, Policy, Rule
 from edge.qos.policytext import to_yaml
 from edge.qos.profiles import profile

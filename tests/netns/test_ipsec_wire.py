@@ -16,16 +16,10 @@ from net_helpers import create_all, delete_all, reconcile
 from edge.errors import CapabilityError
 from edge.net.ipsec import REMEDY, probe
 from edge.net.kernel import Kernel
-from edge.net.objects import (
-    AdminUp,
-    Change,
-    DeviceAddress,
-    Endpoint,
-    IpsecTunnel,
-    KernelObject,
-    Namespace,
-    Veth,
-)
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.changes import Change
+from edge.net.objects.devices import AdminUp, IpsecTunnel, Namespace, Veth
+from edge.net.objects.routing import DeviceAddress
 
 pytestmark = [pytest.mark.root]
 stock = pytest.mark.kernels("stock")

@@ -10,16 +10,11 @@ from net_helpers import create_all, reconcile
 from test_net_objects import A0, GUARD, SPACES, UP, WIRE, lab_of_every_type
 
 from edge.net.kernel import Kernel
-from edge.net.objects import (
-    AdminUp,
-    Change,
-    Endpoint,
-    KernelObject,
-    Namespace,
-    Ruleset,
-    SubinterfaceTags,
-    Veth,
-)
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.changes import Change
+from edge.net.objects.devices import AdminUp, Namespace, Veth
+from edge.net.objects.frames import SubinterfaceTags
+from edge.net.objects.routing import Ruleset
 
 VANDALISM: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("an address is removed", ("-n", "a", "addr", "del", "10.0.0.1/29", "dev", "eth0")),

@@ -12,24 +12,12 @@ from test_net_objects import A0, B0, GUARD, SPACES, UP, WIRE
 
 from edge.errors import CapabilityError, DaemonError, KernelError
 from edge.net.kernel import Kernel
-from edge.net.objects import (
-    AdminUp,
-    BirdDaemon,
-    Bridge,
-    Change,
-    DeviceAddress,
-    Endpoint,
-    KernelObject,
-    KernelRoute,
-    Macvlan,
-    Namespace,
-    Ruleset,
-    SubinterfaceTags,
-    Sysctl,
-    Veth,
-    VirtualCircuit,
-    VlanDevice,
-)
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.changes import Change
+from edge.net.objects.daemons import BirdDaemon
+from edge.net.objects.devices import AdminUp, Bridge, Macvlan, Namespace, Sysctl, Veth, VlanDevice
+from edge.net.objects.frames import SubinterfaceTags, VirtualCircuit
+from edge.net.objects.routing import DeviceAddress, KernelRoute, Ruleset
 
 
 def create(kernel: Kernel, *objects: KernelObject) -> list[str | None]:

@@ -26,7 +26,11 @@ from edge.fastpath.turnout import Way
 from edge.net.capabilities import probe
 from edge.net.kernel import Kernel
 from edge.net.namespaces import inside
-from edge.net.objects import AdminUp, Change, DeviceAddress, Endpoint, Impairment, Namespace, Sysctl, Veth
+from edge.net.objects.base import Endpoint
+from edge.net.objects.changes import Change
+from edge.net.objects.devices import AdminUp, Namespace, Sysctl, Veth
+from edge.net.objects.frames import Impairment
+from edge.net.objects.routing import DeviceAddress
 from tests import impair_oracle as oracle
 
 pytestmark = pytest.mark.root

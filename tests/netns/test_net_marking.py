@@ -19,18 +19,11 @@ from edge.fastpath.tagplane import TagPlane
 from edge.model import Tag
 from edge.net.kernel import Kernel
 from edge.net.marking_nft import NftMarkPlane
-from edge.net.objects import (
-    AdminUp,
-    Change,
-    DeviceAddress,
-    Endpoint,
-    KernelObject,
-    Macvlan,
-    Marking,
-    Namespace,
-    SubinterfaceTags,
-    Veth,
-)
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.changes import Change
+from edge.net.objects.devices import AdminUp, Macvlan, Namespace, Veth
+from edge.net.objects.frames import Marking, SubinterfaceTags
+from edge.net.objects.routing import DeviceAddress
 from edge.qos.model import Policy, Rule
 from edge.qos.profiles import profile
 from tests import oracle

@@ -14,7 +14,10 @@ from net_helpers import create_all
 from edge.errors import KernelError
 from edge.net.kernel import Kernel
 from edge.net.monitor import CarrierMirror, LinkEvent, LinkMonitor
-from edge.net.objects import AdminUp, Change, Endpoint, KernelObject, Namespace, SubinterfaceTags, Veth
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.changes import Change
+from edge.net.objects.devices import AdminUp, Namespace, Veth
+from edge.net.objects.frames import SubinterfaceTags
 
 TRUNK, FAR = Endpoint("msee", "ams"), Endpoint("ce", "ams1")
 INNER, SUB = Endpoint("msee", "ams.100"), Endpoint("msee.private", "ams.100")

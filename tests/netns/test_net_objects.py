@@ -16,24 +16,11 @@ from edge.fastpath.layout import BURST_OCTETS_MIN
 from edge.net import mpls_support
 from edge.net.capabilities import probe
 from edge.net.kernel import Kernel
-from edge.net.objects import (
-    AdminUp,
-    Bridge,
-    BridgePort,
-    Change,
-    DeviceAddress,
-    Endpoint,
-    KernelObject,
-    KernelRoute,
-    Macvlan,
-    MplsRoute,
-    Namespace,
-    RateLimit,
-    Ruleset,
-    Sysctl,
-    Veth,
-    VlanDevice,
-)
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.changes import Change
+from edge.net.objects.devices import AdminUp, Bridge, BridgePort, Macvlan, Namespace, Sysctl, Veth, VlanDevice
+from edge.net.objects.frames import RateLimit
+from edge.net.objects.routing import DeviceAddress, KernelRoute, MplsRoute, Ruleset
 from tests.leakguard import OF_MODULES
 
 pytestmark = pytest.mark.kernels("here", "stock")

@@ -9,19 +9,9 @@ from hypothesis import strategies as st
 from net_helpers import delete_all, reconcile
 
 from edge.net.kernel import Kernel
-from edge.net.objects import (
-    AdminUp,
-    Bridge,
-    BridgePort,
-    DeviceAddress,
-    Endpoint,
-    KernelObject,
-    KernelRoute,
-    Macvlan,
-    Namespace,
-    Sysctl,
-    Veth,
-)
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.devices import AdminUp, Bridge, BridgePort, Macvlan, Namespace, Sysctl, Veth
+from edge.net.objects.routing import DeviceAddress, KernelRoute
 
 NAMES = ("n0", "n1", "n2")
 

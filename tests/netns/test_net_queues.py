@@ -11,17 +11,10 @@ from net_helpers import create_all, delete_all, reconcile
 
 from edge.net.disciplines import requests
 from edge.net.kernel import Kernel
-from edge.net.objects import (
-    TREES_MAX,
-    AdminUp,
-    Change,
-    Endpoint,
-    KernelObject,
-    Namespace,
-    Queues,
-    QueueTree,
-    Veth,
-)
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.changes import Change
+from edge.net.objects.devices import AdminUp, Namespace, Veth
+from edge.net.objects.frames import TREES_MAX, Queues, QueueTree
 from edge.net.queue_support import probe
 from edge.qos.model import CLASSES, TrafficClass
 from tests.waiting import wait_until

@@ -15,18 +15,10 @@ from edge.model import RateCap, SourceFilter, SourceNat
 from edge.net import flowrules
 from edge.net.capabilities import probe
 from edge.net.kernel import Kernel
-from edge.net.objects import (
-    AdminUp,
-    Change,
-    DeviceAddress,
-    Endpoint,
-    KernelObject,
-    KernelRoute,
-    Namespace,
-    Ruleset,
-    Sysctl,
-    Veth,
-)
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.changes import Change
+from edge.net.objects.devices import AdminUp, Namespace, Sysctl, Veth
+from edge.net.objects.routing import DeviceAddress, KernelRoute, Ruleset
 from edge.net.rules import (
     NFT_FAMILY,
     NFT_TABLE,

@@ -12,17 +12,10 @@ from edge.errors import KernelError
 from edge.fastpath.tagplane import TagPlane
 from edge.model import Tag
 from edge.net.kernel import Kernel
-from edge.net.objects import (
-    AdminUp,
-    Change,
-    Endpoint,
-    KernelObject,
-    Macvlan,
-    Namespace,
-    SubinterfaceTags,
-    Veth,
-    VirtualCircuit,
-)
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.changes import Change
+from edge.net.objects.devices import AdminUp, Macvlan, Namespace, Veth
+from edge.net.objects.frames import SubinterfaceTags, VirtualCircuit
 
 CE, TO_CE = Endpoint("ce", "ams1"), Endpoint("exchange", "ams1")
 TO_MSEE, MSEE = Endpoint("exchange", "msee1"), Endpoint("msee", "equinix")

@@ -16,7 +16,8 @@ from edge.fastpath.tagplane import TagPlane
 from edge.model import Tag
 from edge.net.capabilities import RealisationName
 from edge.net.kernel import Kernel
-from edge.net.objects import Endpoint, KernelObject, RateLimit, VirtualCircuit
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.frames import RateLimit, VirtualCircuit
 from lab.compile import compile_lab
 from lab.model import Fabric, Host, HostInterface, LabModel, Link
 from lab.service.state import State

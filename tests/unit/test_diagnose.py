@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from edge.bgp.state import ChannelState, ProtocolState
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 from lab.checks.sessions import judge_sessions, pair
 from lab.diagnose import why_not_established
 from lab.model import LabModel, SessionsCheck

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from edge.errors import EdgeError, KernelError
-from edge.net.objects import Change, KernelObject, Namespace, Sysctl
+from edge.net.objects.base import KernelObject
+from edge.net.objects.changes import Change
+from edge.net.objects.devices import Namespace, Sysctl
 from lab.engine import CancelledError, Engine, settle
 from lab.plan import Stage, Step, diff
 

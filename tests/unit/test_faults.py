@@ -12,16 +12,11 @@ from click.testing import CliRunner
 
 import lab
 from edge.errors import UsageError
-from edge.net.objects import (
-    AdminUp,
-    BirdDaemon,
-    Endpoint,
-    Impairment,
-    KernelObject,
-    KernelRoute,
-    Sysctl,
-    VlanDevice,
-)
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.daemons import BirdDaemon
+from edge.net.objects.devices import AdminUp, Sysctl, VlanDevice
+from edge.net.objects.frames import Impairment
+from edge.net.objects.routing import KernelRoute
 from lab.cli import cli
 from lab.compile import compile_lab
 from lab.faults.faulted import carried, faulted, gone, hanging, read

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import UsageError
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 from lab.hops import HopName, describe, explain_path, vias
 from lab.lookup import other_end, sessions_of, source_namespace, target_address
 from lab.places import resolve_where

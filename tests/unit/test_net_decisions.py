@@ -13,19 +13,11 @@ from edge.net import devices, nft, steps, xtables
 from edge.net.capabilities import Capabilities, Capability, choose_realisation
 from edge.net.found import as_wanted
 from edge.net.monitor import CarrierMirror, LinkEvent, decide
-from edge.net.objects import (
-    AdminUp,
-    Change,
-    Endpoint,
-    KernelObject,
-    KernelRoute,
-    Macvlan,
-    Ruleset,
-    SubinterfaceTags,
-    Sysctl,
-    Veth,
-    VlanDevice,
-)
+from edge.net.objects.base import Endpoint, KernelObject
+from edge.net.objects.changes import Change
+from edge.net.objects.devices import AdminUp, Macvlan, Sysctl, Veth, VlanDevice
+from edge.net.objects.frames import SubinterfaceTags
+from edge.net.objects.routing import KernelRoute, Ruleset
 
 YES = Capability("x", True, "it is there")
 NO_VLAN = Capability("vlan", False, "the kernel has no 802.1Q devices", "sudo modprobe 8021q")

@@ -8,7 +8,8 @@ from ipaddress import IPv4Address
 import pytest
 
 from edge.net import ipsec
-from edge.net.objects import Endpoint, IpsecTunnel
+from edge.net.objects.base import Endpoint
+from edge.net.objects.devices import IpsecTunnel
 
 TUNNEL = IpsecTunnel(
     Endpoint("hub-vpn", "vpn1"),

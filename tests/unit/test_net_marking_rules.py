@@ -11,7 +11,8 @@ import pytest
 
 from edge.model import Tag
 from edge.net.marking_rules import refusal, table
-from edge.net.objects import Endpoint, Marking
+from edge.net.objects.base import Endpoint
+from edge.net.objects.frames import Marking
 from edge.qos.model import Policy, Rule
 from edge.qos.profiles import PROFILES, profile
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from edge.net import messages as nl
 from edge.net import netem
-from edge.net.objects import Endpoint, Impairment
+from edge.net.objects.base import Endpoint
+from edge.net.objects.frames import Impairment
 
 PPM = st.integers(0, 1_000_000)
 WANTED = st.builds(

@@ -11,7 +11,9 @@ import pytest
 
 from edge.errors import CapabilityError, InputError
 from edge.model import Router
-from edge.net.objects import BirdDaemon, DeviceAddress, Endpoint, KernelRoute, OwnRouter
+from edge.net.objects.base import Endpoint
+from edge.net.objects.daemons import BirdDaemon, OwnRouter
+from edge.net.objects.routing import DeviceAddress, KernelRoute
 from edge.own.kinds import KINDS, kind
 from lab.compile import compile_lab
 from lab.model import LabModel

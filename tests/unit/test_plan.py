@@ -8,16 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.model import Tag
-from edge.net.objects import (
-    AdminUp,
-    BirdDaemon,
-    DeviceAddress,
-    Endpoint,
-    Namespace,
-    Sysctl,
-    VirtualCircuit,
-    tier_of,
-)
+from edge.net.objects.base import Endpoint
+from edge.net.objects.changes import tier_of
+from edge.net.objects.daemons import BirdDaemon
+from edge.net.objects.devices import AdminUp, Namespace, Sysctl
+from edge.net.objects.frames import VirtualCircuit
+from edge.net.objects.routing import DeviceAddress
 from lab.plan import diff
 
 A, B = Namespace("a"), Namespace("b")

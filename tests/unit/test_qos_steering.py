@@ -8,7 +8,8 @@ import pytest
 
 from edge.fastpath.classify import Table
 from edge.model import Tag
-from edge.net.objects import Endpoint, Marking
+from edge.net.objects.base import Endpoint
+from edge.net.objects.frames import Marking
 from edge.qos.model import CLASSES, DSCP_CS6, QUEUES_MAX, RULES_MAX, Policy, TrafficClass
 from edge.qos.packets import octets, parse
 from edge.qos.profiles import PROFILES, profile

@@ -13,7 +13,8 @@ from edge.net import htb
 from edge.net import messages as nl
 from edge.net.disciplines import requests
 from edge.net.htb import ROOT, Counts, FoundQueue, HtbClass, Leaf, LeafKind
-from edge.net.objects import TREES_MAX, Endpoint, Queues, QueueTree
+from edge.net.objects.base import Endpoint
+from edge.net.objects.frames import TREES_MAX, Queues, QueueTree
 from edge.net.queues import (
     UNSTEERED,
     classes_of,

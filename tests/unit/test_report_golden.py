@@ -21,7 +21,7 @@ from edge.fastpath.markcounters import ClassCounters as MarkedClass
 from edge.fastpath.markcounters import MarkingCounters, RuleCounters
 from edge.fastpath.marklayout import Marked
 from edge.model import Tag
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 from edge.net.queues import ClassCounters
 from edge.qos.model import CLASSES
 from edge.telemetry import Counters

@@ -14,7 +14,8 @@ import pytest
 import lab
 from edge.errors import InputError
 from edge.model import Router, Tag, Vrf
-from edge.net.objects import Endpoint, Marking, Queues
+from edge.net.objects.base import Endpoint
+from edge.net.objects.frames import Marking, Queues
 from lab.compile import compile_lab
 from lab.model import LabModel
 from lab.topology import derive, load, loads

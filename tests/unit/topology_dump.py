@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from edge.model import Originate, StaticRoute, Tag
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 from edge.qos.model import Policy, TrafficClass
 from lab.model import LabModel
 

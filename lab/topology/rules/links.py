@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from edge.net.objects import Endpoint
+from edge.net.objects.base import Endpoint
 from lab.model import LabModel
 from lab.topology.derivation import build
 from lab.topology.links import ends_of
