@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from lab.baseline.picture import SECTIONS, Picture
@@ -31,9 +32,22 @@ class Drift:
         return {"section": self.section, "name": self.name, "words": self.words}
 
 
-def drift(before: Picture, now: Picture) -> tuple[Drift, ...]:
-    """Every difference, in the order of a lab's making: what is first may be the cause of what follows."""
-    return tuple(one for section in SECTIONS for one in _section(section, before[section], now[section]))
+def drift(
+    before: Picture, now: Picture, silent: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Drift, ...]:
+    """Every difference, in the order of a lab's making: what is first may be the cause of what follows.
+
+    silent: namespaces of which `now` has no routes because their router does not answer, with words for it.
+    That is one difference each; which routes they have, nobody knows.
+    """
+    found = []
+    for section in SECTIONS:
+        old, new = before[section], now[section]
+        if section == "routes":
+            found += [Drift(section, name, f"routes of {name}: {silent[name]}") for name in sorted(silent)]
+            old = {name: route for name, route in old.items() if name.partition(" ")[0] not in silent}
+        found += _section(section, old, new)
+    return tuple(found)
 
 
 def _section(section: str, before: dict[str, Any], now: dict[str, Any]) -> Iterator[Drift]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from edge.bgp.state import RouteInfo
 from edge.errors import EdgeError
@@ -21,7 +22,16 @@ PAUSE_S = 0.5
 """Longest pause between two looks when nothing changes in the network."""
 
 
-def read_picture(access: LabAccess, results: Sequence[CheckResult]) -> Picture:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A lab at one moment. silent: namespaces whose routing software did not answer, and why; the picture has
+    no routes of theirs, which says nothing of those that they have."""
+
+    picture: Picture
+    silent: Mapping[str, str]
+
+
+def read_picture(access: LabAccess, results: Sequence[CheckResult]) -> Reading:
     """How the lab is now. results: what its checks came to. Raises EdgeError when it does not answer.
 
     Of a user's own router the sessions are recorded, not the routes: it cannot list them.
@@ -30,16 +40,21 @@ def read_picture(access: LabAccess, results: Sequence[CheckResult]) -> Picture:
     domains = [vrf for router in shared.model.routers for vrf in router.vrfs if vrf.sessions and not vrf.own]
     with ThreadPoolExecutor(WORKERS) as pool:
         found = list(pool.map(lambda vrf: _routes(shared, vrf), domains))
-    routes = {vrf.namespace: (vrf, each) for vrf, each in zip(domains, found, strict=True)}
-    return picture(collect(shared), routes, results)
+    asked = list(zip(domains, found, strict=True))
+    routes = {vrf.namespace: (vrf, each) for vrf, each in asked if not isinstance(each, EdgeError)}
+    silent = {vrf.namespace: _words(vrf, each) for vrf, each in asked if isinstance(each, EdgeError)}
+    return Reading(picture(collect(shared), routes, results), silent)
 
 
-def _routes(access: LabAccess, vrf: Vrf) -> tuple[RouteInfo, ...]:
+def _routes(access: LabAccess, vrf: Vrf) -> tuple[RouteInfo, ...] | EdgeError:
     try:
         return access.bird(vrf.namespace).routes()
-    except EdgeError:
-        # A router that does not answer has no routes to show; its sessions will tell why.
-        return ()
+    except EdgeError as error:
+        return error
+
+
+def _words(vrf: Vrf, error: EdgeError) -> str:
+    return f"BIRD in {vrf.namespace} does not answer ({' '.join(str(error).split())})"
 
 
 def drift_from(
@@ -52,8 +67,9 @@ def drift_from(
     with ChangeWatch(shared, domains) as watch:
         while True:
             seen = watch.count
-            now = read_picture(shared, results)
-            found = drift(before, now)
+            reading = read_picture(shared, results)
+            now = reading.picture
+            found = drift(before, now, reading.silent)
             left = end - time.monotonic()
             # What its checks came to is settled; all else may still be on its way.
             if all(item.section == "checks" for item in found) or left <= 0:

@@ -41,7 +41,8 @@ def baseline_command(name: str | None, path: Path, within: float, anyway: bool) 
     """Record how the lab is: nodes, links, tags, sessions, routes, queues and what its checks come to.
 
     The file is sorted and has nothing that changes by itself, so that it may lie in a repository. A lab whose
-    checks fail is none to measure others by: nothing is written then, exit 1.
+    checks fail is none to measure others by, nor one with a router that does not answer: nothing is written
+    then, exit 1.
     """
     from lab.baseline.picture import dumps
     from lab.baseline.reading import read_picture
@@ -58,7 +59,13 @@ def baseline_command(name: str | None, path: Path, within: float, anyway: bool) 
             words = f"{len(failed)} of {len(results)} checks failed, so nothing was recorded; --anyway does"
             click.echo(words, err=True)
             return EXIT_CHECK_FAILED
-        text = dumps(read_picture(client, results))
+        reading = read_picture(client, results)
+        for words in sorted(reading.silent.values()):
+            click.echo(f"{words}, so its routes are not known", err=True)
+        if reading.silent:
+            click.echo("nothing was recorded; `edgelab inspect` shows which routers answer", err=True)
+            return EXIT_CHECK_FAILED
+        text = dumps(reading.picture)
     if str(path) == "-":
         click.echo(text, nl=False)
         return EXIT_OK

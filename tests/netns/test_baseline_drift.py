@@ -62,6 +62,19 @@ def test_a_baseline_is_stable_and_drift_from_it_is_found_and_gone_again(labs: La
     assert status == 1
     assert "check sessions ams established holds" in words
 
+    # A router that hangs has routes, and nobody knows which.
+    labs.ok("fault", "hang", "ce2")
+    status, words = words_of(labs, good, "--within", "500ms", "--no-evidence")
+    assert status == 1
+    assert any(one.startswith("routes of ce2: BIRD in ce2 does not answer") for one in words)
+    assert not any(one.startswith("route ce2 ") for one in words)
+    unknown = tmp_path / "unknown.json"
+    refused = labs.run("baseline", "-o", str(unknown), "--within", "500ms", "--anyway")
+    assert (refused.returncode, unknown.exists()) == (1, False)
+    assert "BIRD in ce2 does not answer" in refused.stderr
+    labs.ok("heal")
+    assert words_of(labs, good, "--within", "60s") == (0, [])
+
     # A change that breaks nothing is drift all the same.
     document = contoso(checks=CHECKS)
     document["sites"]["hq"]["prepend"] = {"ams": 2}

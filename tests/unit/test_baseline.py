@@ -166,6 +166,12 @@ def test_drift_is_told_in_words(now: Picture, words: list[str]) -> None:
     assert [item.words for item in drift(recorded(), now)] == words
 
 
+def test_the_routes_of_a_silent_router_are_unknown_and_not_gone() -> None:
+    words = "BIRD in ce1 does not answer (no socket)"
+    now = {**recorded(), "routes": {}}
+    assert [item.words for item in drift(recorded(), now, {"ce1": words})] == [f"routes of ce1: {words}"]
+
+
 def test_a_recorded_file_is_read_again_and_anything_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "good.json"
     path.write_text(dumps(recorded()))
