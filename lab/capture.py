@@ -50,7 +50,11 @@ class Frame:
 
 
 class FrameSource:
-    """Open packet sockets on places; an iterator of what passes them."""
+    """Open packet sockets on places; `read` gives what passed them.
+
+    received, dropped, partial: frames of each place; see `count_drops` and Frame. absences: how often the
+    device of each place was deleted.
+    """
 
     def __init__(self, access: LabAccess, places: Sequence[Place], snaplen: int = MAX_SNAPLEN) -> None:
         """Raises EdgeError when a namespace cannot be entered, OSError when a device does not exist."""
@@ -59,9 +63,11 @@ class FrameSource:
         self.received = [0] * len(places)
         self.dropped = [0] * len(places)
         self.partial = [0] * len(places)
+        self.absences = [0] * len(places)
         self.started_ns = time.time_ns()
         self._stack = ExitStack()
         self._sockets: dict[int, tuple[int, socket.socket]] = {}
+        self._deserted: dict[int, tuple[int, socket.socket]] = {}
         self._watches: dict[int, socket.socket] = {}
         with ExitStack() as undo:
             for namespace in dict.fromkeys(place.at.namespace for place in self.places):
@@ -92,16 +98,17 @@ class FrameSource:
         frames: list[Frame] = []
         for fd in ready:
             if fd in self._sockets:
-                frames.extend(self._drain(fd))
+                frames.extend(self._drain(*self._sockets[fd]))
             elif fd in self._watches:
-                self._forget_deleted(self._watches[fd])
+                frames.extend(self._links_changed(self._watches[fd]))
         frames.sort(key=lambda frame: frame.time_ns)
         return frames
 
-    def _forget_deleted(self, watch: socket.socket) -> None:
-        """Links changed in a namespace: drop the sockets whose device exists no more.
+    def _links_changed(self, watch: socket.socket) -> list[Frame]:
+        """Leave devices that exist no more, return to those that exist again; what waited of the former.
 
-        A packet socket by itself tells that its device went down, but not that it was deleted then.
+        A packet socket by itself tells that its device went down, but not that it was deleted then. It can be
+        bound again, so that nobody need be asked for a new one, which another thread could not do.
         """
         drained = False
         while not drained:
@@ -113,12 +120,21 @@ class FrameSource:
                 # Messages were lost for lack of room; what we do next does not depend on them.
                 if error.errno != errno.ENOBUFS:
                     raise
-        self._sockets = {
-            fd: (number, sock) for fd, (number, sock) in self._sockets.items() if sock.getsockname()[0]
-        }
+        frames: list[Frame] = []
+        for fd, (number, sock) in list(self._sockets.items()):
+            if sock.getsockname()[0]:
+                continue
+            # Nothing is added to it any more, so this ends.
+            while taken := list(self._drain(number, sock)):
+                frames += taken
+            self.absences[number] += 1
+            self._deserted[fd] = self._sockets.pop(fd)
+        for fd, (number, sock) in list(self._deserted.items()):
+            if _bound(sock, self.places[number]):
+                self._sockets[fd] = self._deserted.pop(fd)
+        return frames
 
-    def _drain(self, fd: int) -> Iterator[Frame]:
-        number, sock = self._sockets[fd]
+    def _drain(self, number: int, sock: socket.socket) -> Iterator[Frame]:
         space = socket.CMSG_SPACE(AUXDATA_OCTETS) + TIMESTAMP_SPACE
         for _ in range(_BATCH):
             try:
@@ -128,7 +144,8 @@ class FrameSource:
             except OSError as error:
                 if error.errno != errno.ENETDOWN:
                     raise
-                return  # the link went down and may come back
+                # The link went down and may come back. It is told once, and before the frames that wait.
+                continue
             yield self._frame(number, data, ancillary, address[2])
 
     def _frame(
@@ -154,13 +171,22 @@ class FrameSource:
 
     def count_drops(self) -> None:
         """Add what the kernel dropped since the last call to `dropped`."""
-        for number, sock in self._sockets.values():
+        for number, sock in (*self._sockets.values(), *self._deserted.values()):
             _, drops = struct.unpack("=II", sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
             self.dropped[number] += drops
 
     def drops_by_place(self) -> dict[str, int]:
         """Device -> frames dropped there; only where there were any."""
         return {str(place.at): drops for place, drops in zip(self.places, self.dropped, strict=True) if drops}
+
+    def vanished(self) -> dict[str, bool]:
+        """Devices that were deleted meanwhile -> whether each is back."""
+        gone = {number for number, _ in self._deserted.values()}
+        return {
+            str(place.at): number not in gone
+            for number, place in enumerate(self.places)
+            if self.absences[number]
+        }
 
 
 def _watch_links(access: LabAccess, namespace: str) -> socket.socket:
@@ -188,6 +214,17 @@ def _open(access: LabAccess, place: Place) -> socket.socket:
         sock.close()
         raise OSError(error.errno, f"cannot listen on {place.at}: {error.strerror}") from error
     return sock
+
+
+def _bound(sock: socket.socket, place: Place) -> bool:
+    """Bind it to its device; whether there is one."""
+    try:
+        sock.bind((place.at.device, ETH_P_ALL))
+    except OSError as error:
+        if error.errno not in (errno.ENODEV, errno.ENXIO):
+            raise
+        return False
+    return True
 
 
 def _make_room(sock: socket.socket) -> None:

@@ -8,8 +8,11 @@ import select
 import stat
 import threading
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
 from typing import BinaryIO
 
 PIPE_STEP = 4096
@@ -34,11 +37,14 @@ class StreamSink:
         self._stop_fds = tuple(stop_fds)
         self._regular = stat.S_ISREG(os.fstat(self.fd).st_mode)
 
-    def write(self, blocks: Sequence[bytes]) -> None:
-        """Write all of them at once. Nothing happens after a failure, or once the reader has gone."""
+    def write(self, blocks: Sequence[bytes]) -> int:
+        """Write all of them at once; how many were written whole.
+
+        Nothing is written after a failure, or once the reader has gone.
+        """
         data = b"".join(blocks)
         if not data or self.failed or self.closed_by_reader:
-            return
+            return 0
         done = 0
         try:
             while done < len(data):
@@ -53,19 +59,14 @@ class StreamSink:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
-            self._take_back(blocks, done)
             self.failed = f"{os.strerror(error.errno)}; what was captured until then is there"
-
-    def _take_back(self, blocks: Sequence[bytes], done: int) -> None:
-        """Cut what was written of a block that did not fit, so that the file can be read to its end."""
-        if not self._regular:
-            return
-        whole = 0
-        for block in blocks:
-            if whole + len(block) > done:
-                break
-            whole += len(block)
-        os.ftruncate(self.fd, os.lseek(self.fd, 0, os.SEEK_CUR) - (done - whole))
+        ends = list(accumulate(map(len, blocks)))
+        whole = bisect_right(ends, done)
+        if self._regular and self.failed:
+            # Cut what was written of a block that did not fit, so that the file can be read to its end.
+            begun = done - (ends[whole - 1] if whole else 0)
+            os.ftruncate(self.fd, os.lseek(self.fd, -begun, os.SEEK_CUR))
+        return whole
 
     def _wait_for_room(self) -> None:
         """Until a pipe takes something. Raises TimeoutError when the capture shall end and nobody reads."""
@@ -80,6 +81,24 @@ class StreamSink:
         last.register(self.fd, select.POLLOUT)
         if not last.poll(PATIENCE_S * 1000):
             raise TimeoutError
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Make `data` what a file contains, or leave it as it is and raise OSError: a full disk cuts nothing off.
+
+    A device or pipe is written to instead, since it cannot be replaced.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
+    target = path.resolve()
+    draft = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        draft.write_bytes(data)
+        draft.replace(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 class Ring:

@@ -58,7 +58,8 @@ class CaptureSummary:
 
     frames: written. dropped: of all that passed, those that the kernel had no room to keep for us; by place
     in dropped_at, where there were any. ended: why. failed: why the rest could not be written, empty when it
-    could. let_go: frames that a ring no longer had room for.
+    could. let_go: frames that a ring no longer had room for. vanished: devices that were deleted
+    meanwhile, and whether each came back.
     """
 
     frames: int
@@ -67,6 +68,7 @@ class CaptureSummary:
     dropped_at: dict[str, int] = field(default_factory=dict)
     failed: str = ""
     let_go: int = 0
+    vanished: dict[str, bool] = field(default_factory=dict)
 
 
 @contextmanager
@@ -92,7 +94,7 @@ def interrupts(numbers: Sequence[int] = (signal.SIGINT, signal.SIGTERM)) -> Iter
 def record(
     access: LabAccess,
     places: Sequence[Place],
-    stream: BinaryIO,
+    stream: BinaryIO | Callable[[], BinaryIO],
     *,
     count: int | None = None,
     duration_s: float | None = None,
@@ -106,15 +108,16 @@ def record(
 
     Ends after `count` frames, after `duration_s` seconds, when one of `stop_fds` becomes readable or
     hangs up, when the reader of a pipe goes away, when the disk is full, or when the last device is deleted.
-    With a ring nothing is written before that. on_ready is called once listening has begun. Raises EdgeError
-    or OSError when it cannot begin.
+    With a ring nothing is written before that. A function as `stream` is called once all places can be
+    listened to, so that what cannot begin empties no file; whoever gives it closes what it opened. on_ready
+    is called once listening has begun. Raises EdgeError or OSError when it cannot begin.
     """
     end = None if duration_s is None else time.monotonic() + duration_s
     chosen = sift or Everything()
     # A filter and a verdict want to see more of a frame than may be kept of it.
     seen_octets = snaplen if sift is None else MAX_SNAPLEN
     with FrameSource(access, places, min(seen_octets, MAX_SNAPLEN)) as source:
-        sink = StreamSink(stream, stop_fds)
+        sink = StreamSink(stream() if callable(stream) else stream, stop_fds)
         if ring is None:
             sink.write([preamble(places, snaplen, chosen)])
         if on_ready:
@@ -128,10 +131,10 @@ def record(
                     kept = kept[: count - written]
                 blocks = [(frame.time_ns, block_of(frame, snaplen, words)) for frame, words in kept]
                 if ring is None:
-                    sink.write([block for _, block in blocks])
+                    written += sink.write([block for _, block in blocks])
                 else:
                     ring.add(blocks)
-                written += len(blocks)
+                    written += len(blocks)
             if sink.failed or sink.closed_by_reader:
                 ended = sink.failed or "the reader closed the pipe"
             elif count is not None and written >= count:
@@ -142,11 +145,16 @@ def record(
         let_go = 0
         if ring is not None:
             held, let_go = ring.blocks(), ring.let_go
-            sink.write([preamble(places, snaplen, chosen), *held])
-            written = len(held)
+            written = max(0, sink.write([preamble(places, snaplen, chosen), *held]) - 1)
         sink.write([epilogue(source, let_go)])
         return CaptureSummary(
-            written, sum(source.dropped), ended, source.drops_by_place(), sink.failed, let_go
+            written,
+            sum(source.dropped),
+            ended,
+            source.drops_by_place(),
+            sink.failed,
+            let_go,
+            source.vanished(),
         )
 
 
@@ -220,5 +228,8 @@ def _remarks(source: FrameSource, number: int, let_go: int) -> Iterator[str]:
     if source.partial[number]:
         partial = source.partial[number]
         yield f"{partial} frames were seen before their checksums were completed (offload)"
+    if source.absences[number]:
+        times = "" if source.absences[number] == 1 else f" {source.absences[number]} times"
+        yield f"{source.places[number].at} vanished{times}"
     if let_go:
         yield f"only the last frames were kept: {let_go} older ones of all places were let go"

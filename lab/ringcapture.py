@@ -21,7 +21,7 @@ from edge.errors import EdgeError
 from lab.access import LabAccess
 from lab.capture import MAX_SNAPLEN, FrameSource
 from lab.captureplaces import Wanted
-from lab.capturesink import Ring
+from lab.capturesink import Ring, replace_file
 from lab.recording import CaptureSummary, block_of, epilogue, preamble
 from lab.sifting import Sifting
 
@@ -78,8 +78,8 @@ class RingCapture:
         os.close(self._wake_fd)
 
     def write(self, path: Path) -> CaptureSummary:
-        """What is kept now as a pcapng file. Raises OSError when it cannot be written, EdgeError when the
-        capture itself broke."""
+        """What is kept now as a pcapng file. Raises OSError when it cannot be written, which leaves a former
+        file as it was; EdgeError when the capture itself broke."""
         with self._caught_up:
             self._asked += 1
             wanted = self._asked
@@ -91,9 +91,11 @@ class RingCapture:
             self._source.count_drops()
             ended = "written while it went on" if done else "written late: the machine is too busy"
             head = preamble(self._places, self._snaplen, self._sift)
-            path.write_bytes(b"".join((head, *blocks, epilogue(self._source, let_go))))
-            drops = self._source.drops_by_place()
-        return CaptureSummary(len(blocks), sum(drops.values()), ended, drops, let_go=let_go)
+            replace_file(path, b"".join((head, *blocks, epilogue(self._source, let_go))))
+            drops, vanished = self._source.drops_by_place(), self._source.vanished()
+        return CaptureSummary(
+            len(blocks), sum(drops.values()), ended, drops, let_go=let_go, vanished=vanished
+        )
 
     def _run(self) -> None:
         try:

@@ -179,11 +179,10 @@ def capture_command(
         places = tuple(item.place for item in wanted)
         # A file that is there can be read: from here on an interrupt ends the capture, not the program.
         stop = stack.enter_context(interrupts())
-        stream = stack.enter_context(_open(path))
         summary = record(
             client,
             places,
-            stream,
+            lambda: stack.enter_context(_open(path)),
             count=count,
             duration_s=duration,
             snaplen=snaplen,
@@ -209,6 +208,10 @@ def _told(summary: CaptureSummary) -> str:
     lines += [
         f"lost at {place} for lack of room: {drops}; narrow the capture to fewer places"
         for place, drops in summary.dropped_at.items()
+    ]
+    lines += [
+        f"{place} vanished" + (" and came back; what passed meanwhile is missing" if back else "")
+        for place, back in summary.vanished.items()
     ]
     return "\n".join(lines)
 

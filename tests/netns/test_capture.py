@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from labs import until
 
 from edge.net.objects.base import Endpoint
 from lab.capture import FrameSource
@@ -26,6 +27,7 @@ from tests.netns.labworld import World
 pytestmark = pytest.mark.root
 
 ADDRESSES = bytes.fromhex("ffffffffffff 020000000001")
+UP = ("link set far up", "link set eth0 up")
 ARP = bytes.fromhex("0806 0001 0800 0604 0001") + bytes(20)
 
 
@@ -186,6 +188,54 @@ def test_a_capture_ends_when_its_device_is_deleted_but_not_when_it_goes_down(wor
         summary = recorder.join()
     assert summary.ended == "the device is gone"
     assert summary.frames >= 1
+
+
+def test_frames_that_wait_behind_the_news_that_a_link_went_down_are_read(world: World) -> None:
+    # The kernel reports ENETDOWN before the frames that it queued earlier.
+    with FrameSource(world, resolve_where(world.model, "pc1:eth0")) as source:
+        send(world, "pc1", "eth0", tagged(), tagged())
+        world.ip("pc1", "link set eth0 down")
+        frames = [frame.data for frame in source.read(source.fds())]
+    assert frames.count(tagged()) == 2
+
+
+def test_what_a_deleted_device_had_waiting_is_written_and_its_losses_are_told(world: World) -> None:
+    places = resolve_where(world.model, "pc1:eth0") + resolve_where(world.model, "vm1:eth0")
+    with FrameSource(world, places) as source:
+        for _, sock in source._sockets.values():
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 512 * 1024)
+        send(world, "pc1", "eth0", *[tagged()] * 5000)
+        world.ip("pc1", "link del eth0")
+        frames = source.read(source.fds())
+        source.count_drops()
+        read = sum(frame.place == 0 for frame in frames)
+        assert read > 256, "more than one turn of a socket that lives"
+        assert source.dropped[0] > 0
+        assert read == source.received[0]
+        assert read + source.dropped[0] >= 5000
+        assert source.alive, "the other device is there"
+        assert source.vanished() == {"pc1:eth0": False}
+
+
+def test_a_capture_says_which_device_vanished_and_listens_again_when_it_is_back(
+    world: World, tmp_path: Path
+) -> None:
+    places = resolve_where(world.model, "pc1:eth0") + resolve_where(world.model, "vm1:eth0")
+    file = tmp_path / "x"
+    with file.open("wb") as stream:
+        recorder = Recorder(world, places, stream)
+        world.ip("pc1", "link del eth0", "link add eth0 type veth peer name far", *UP)
+        frame = tagged((0x8100, 77))
+
+        def arrives() -> bool:
+            send(world, "pc1", "eth0", frame)
+            return frame in file.read_bytes()
+
+        until(arrives, "frames of the device that came back")
+        world.ip("pc1", "link del eth0")
+        summary = recorder.stop()
+    assert summary.vanished == {"pc1:eth0": False}
+    assert b"pc1:eth0 vanished 2 times" in file.read_bytes()
 
 
 def test_an_interrupt_ends_a_capture_and_keeps_the_file_whole(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import struct
@@ -205,16 +206,19 @@ def test_a_ring_that_programs_keep_is_written_again_and_again(
     assert all(comment.startswith("class ") for _, comment in rows)
 
 
-def test_a_full_disk_is_told_and_the_file_is_whole(lab: Labs, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ring", [(), ("--ring", "1M")])
+def test_a_full_disk_is_told_and_the_file_is_whole(lab: Labs, tmp_path: Path, ring: tuple[str, ...]) -> None:
     room = tmp_path / "room"
     room.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(room)], check=True)
     try:
         path = room / "x.pcapng"
-        process = lab.fork("capture", "pc1", "-w", str(path), stderr=subprocess.PIPE)
+        process = lab.fork("capture", "pc1", "-w", str(path), *ring, stderr=subprocess.PIPE)
         assert process.stderr is not None
         process.stderr.readline()
         speak(lab, OTHER, packets=1000)
+        if ring:
+            os.kill(process.pid, signal.SIGINT)
         assert process.wait(30) == 4
         said = process.communicate(30)[1]
         kinds = blocks(path)
@@ -223,6 +227,7 @@ def test_a_full_disk_is_told_and_the_file_is_whole(lab: Labs, tmp_path: Path) ->
     assert "No space left on device; what was captured until then is there" in said
     assert kinds[0] == 0x0A0D0D0A
     assert len(kinds) > 100
+    assert re.findall("^([0-9]+) frames", said, re.MULTILINE) == [str(kinds.count(6))]
 
 
 @pytest.mark.parametrize(
@@ -243,3 +248,14 @@ def test_what_cannot_be_captured_is_said(
     done = lab.run("capture", *words, *where)
     assert (done.returncode, message in done.stderr) == (status, True), done.stderr
     assert not (tmp_path / "x").exists()
+
+
+def test_a_capture_that_cannot_listen_leaves_the_file_that_was_there(lab: Labs, tmp_path: Path) -> None:
+    # The last test of this module: the device loses its addresses.
+    path = tmp_path / "x.pcapng"
+    path.write_bytes(b"an earlier capture")
+    lab.inside("contoso", "vm1", "ip", "link", "set", "eth0", "down")
+    lab.inside("contoso", "vm1", "ip", "link", "set", "eth0", "name", "away")
+    done = lab.run("capture", "pc1", "vm1:eth0", "-w", str(path), "--for", "1")
+    assert (done.returncode, "cannot listen on vm1:eth0" in done.stderr) == (4, True), done.stderr
+    assert path.read_bytes() == b"an earlier capture"

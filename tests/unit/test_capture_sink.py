@@ -4,30 +4,58 @@ import os
 import resource
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from lab.capturesink import PIPE_STEP, Ring, StreamSink
+from lab.capturesink import PIPE_STEP, Ring, StreamSink, replace_file
 
 
-def test_a_full_disk_leaves_whole_blocks_and_is_told(tmp_path: Path) -> None:
-    # A limit on a file's size refuses as a full disk does (EFBIG), in the middle of a block.
-    path = tmp_path / "x"
+@contextmanager
+def files_of_at_most(octets: int) -> Iterator[None]:
+    """A limit on a file's size refuses as a full disk does (EFBIG), in the middle of a block."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (octets, hard))
     try:
-        with path.open("wb") as stream:
-            sink = StreamSink(stream)
-            sink.write([b"head"])
-            resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-            sink.write([b"a" * 40, b"b" * 40, b"c" * 40])
-            sink.write([b"never"])
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, before)
+
+
+def test_a_full_disk_leaves_whole_blocks_counts_them_and_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    with path.open("wb") as stream, files_of_at_most(100):
+        sink = StreamSink(stream)
+        assert sink.write([b"head"]) == 1
+        assert sink.write([b"a" * 40, b"b" * 40, b"c" * 40]) == 2
+        assert sink.write([b"never"]) == 0
     assert path.read_bytes() == b"head" + b"a" * 40 + b"b" * 40
     assert "File too large" in sink.failed
+
+
+def test_a_file_that_finds_no_room_leaves_the_former_one_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    replace_file(path, b"the former one")
+    with files_of_at_most(100), pytest.raises(OSError, match="File too large"):
+        replace_file(path, b"x" * 200)
+    assert path.read_bytes() == b"the former one"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_replaced_where_a_link_leads_and_with_the_usual_rights(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "x")
+    replace_file(tmp_path / "link", b"1")
+    replace_file(tmp_path / "link", b"2")
+    (tmp_path / "plain").write_bytes(b"")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "x").read_bytes() == b"2"
+    assert (tmp_path / "x").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    replace_file(Path("/dev/null"), b"3")
+    assert Path("/dev/null").is_char_device()
 
 
 def test_a_device_without_room_is_told() -> None:
@@ -53,7 +81,7 @@ def test_a_slow_reader_gets_everything() -> None:
         got: list[bytes] = []
         thread = threading.Thread(target=lambda: got.append(reader.read()))
         thread.start()
-        StreamSink(stream).write(blocks)
+        assert StreamSink(stream).write(blocks) == len(blocks)
         stream.close()
         thread.join(10)
     assert got == [b"".join(blocks)]
@@ -67,7 +95,8 @@ def test_a_reader_that_does_not_read_cannot_keep_a_capture_from_ending(
     stop_fd = os.eventfd(1)
     with os.fdopen(write_fd, "wb", buffering=0) as stream:
         sink = StreamSink(stream, (stop_fd,))
-        sink.write([bytes(PIPE_STEP)] * 100)
+        written = sink.write([bytes(PIPE_STEP)] * 100)
+        assert 0 < written < 100
     os.close(read_fd)
     os.close(stop_fd)
     assert "does not read" in sink.failed

@@ -198,3 +198,12 @@ def test_what_was_lost_is_told_by_place() -> None:
         "lost at ce1:ams1 for lack of room: 10; narrow the capture to fewer places",
         "lost at pc1:eth0 for lack of room: 2; narrow the capture to fewer places",
     ]
+
+
+def test_devices_that_vanished_are_told() -> None:
+    told = _told(CaptureSummary(9, 0, "interrupted", vanished={"ce1:ams1": False, "pc1:eth0": True}))
+    assert told.splitlines() == [
+        "9 frames (interrupted)",
+        "ce1:ams1 vanished",
+        "pc1:eth0 vanished and came back; what passed meanwhile is missing",
+    ]
