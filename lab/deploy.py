@@ -39,6 +39,7 @@ class Deployed:
 
     pending: sessions that were not Established when the waiting ended. changes: what the service has
     differently now, where the lab ran before; what commands had changed and the file does not say is in it.
+    dropped: active faults that do not fit any more and ended, each with `why`.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Deployed:
     pending: tuple[dict[str, Any], ...]
     wait_seconds: float
     changes: tuple[dict[str, Any], ...] = ()
+    dropped: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain data."""
@@ -63,6 +65,7 @@ class Deployed:
             "pending": list(self.pending),
             "wait_seconds": self.wait_seconds,
             "changes": list(self.changes),
+            "dropped": list(self.dropped),
         }
 
 
@@ -187,6 +190,7 @@ def deploy(
         pending=tuple(waited["pending"]),
         wait_seconds=waited["seconds"],
         changes=tuple(answer["changes"]),
+        dropped=tuple(answer["dropped"]),
     )
 
 
@@ -196,7 +200,7 @@ def dry_run(model: LabModel, links: Asked) -> tuple[dict[str, Any], str]:
         if lab.name == model.name:
             with Client(lab) as client:
                 answer = client.request("apply", document=model.document, links=links, dry_run=True)
-            return answer["plan"], f"against the running lab {model.name}"
+            return {**answer["plan"], "dropped": answer["dropped"]}, f"against the running lab {model.name}"
     from edge.net.capabilities import choose_realisation, probe_for_lab
     from lab.compile import compile_lab
     from lab.cores import settle

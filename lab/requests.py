@@ -16,6 +16,7 @@ from lab.changing import change, gone
 from lab.cores import settle
 from lab.faults import serving
 from lab.faults.faulted import carried
+from lab.faults.telling import dropped_json
 from lab.model import LabModel
 from lab.ordering import Outcome, in_scope, order
 from lab.protocol import PROTOCOL_VERSION, Channel, ClosedError, error_to_json
@@ -112,10 +113,10 @@ def _apply(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) ->
             raise UsageError("the lab is being destroyed")
         world = _world(supervisor, message.get("links", "auto"))
         before = world.model.state if world.model is not None else model.state
-        model = carried(world.model, model)
+        model, dropped = carried(world.model, model)
         plan = world.plan(model)
         if message.get("dry_run"):
-            channel.send({"ok": True, "plan": plan.to_json()})
+            channel.send({"ok": True, "plan": plan.to_json(), "dropped": dropped_json(dropped)})
             return
         change(supervisor, channel, world, model, plan, bool(message.get("step")))
         world.core = core
@@ -130,6 +131,7 @@ def _apply(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) ->
             "seconds": seconds,
             "realisation": world.realisation_json(),
             "changes": changes,
+            "dropped": dropped_json(dropped),
         }
     )
 
@@ -145,15 +147,17 @@ def _service(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) 
         command = decode_command(in_scope(before, message.get("command")))
         reports = received(world) if isinstance(command, ChangeSku) else ()
         outcome = order(before, command, reports, str(message.get("site", "")))
-        outcome = replace(outcome, model=carried(before, outcome.model))
+        wanted, dropped = carried(before, outcome.model)
+        outcome = replace(outcome, model=wanted)
         plan = world.plan(outcome.model)
         if message.get("dry_run"):
-            channel.send({"ok": True, "plan": plan.to_json(), **_told(before, outcome)})
+            told = {**_told(before, outcome), "dropped": dropped_json(dropped)}
+            channel.send({"ok": True, "plan": plan.to_json(), **told})
             return
         change(supervisor, channel, world, outcome.model, plan, step=False)
         for namespace, protocol in outcome.restarts:
             world.birds.control(namespace).restart(protocol)
-    told = _told(before, outcome)
+    told = {**_told(before, outcome), "dropped": dropped_json(dropped)}
     changes = [str(item) for item in differences(before.state, outcome.model.state)]
     supervisor.bus.publish("service", command=type(command).__name__, changes=changes)
     seconds = round(time.monotonic() - began, 4)

@@ -6,7 +6,7 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -148,3 +148,9 @@ def change_lines(items: list[dict[str, Any]]) -> Iterator[str]:
 
 def _shown(value: Any) -> Any:
     return "-" if value in (None, "") else value
+
+
+def tell_dropped(dropped: Iterable[dict[str, Any]]) -> None:
+    """Say on stderr which faults a change ends, since they do not fit it."""
+    for one in dropped:
+        click.echo(f"fault {one['name']} ends, it does not fit any more: {one['why']}", err=True)

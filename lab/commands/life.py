@@ -18,6 +18,7 @@ from lab.commands.common import (
     complete_lab,
     format_option,
     print_json,
+    tell_dropped,
     topology_option,
 )
 
@@ -92,6 +93,7 @@ def deploy_command(
         for number, item in enumerate(plan["steps"], 1):
             click.echo(f"{number:4} {item['action']:6} {item['object']}")
         counts = ", ".join(f"{count} to {action}" for action, count in plan["counts"].items() if count)
+        tell_dropped(plan.get("dropped", ()))
         click.echo(f"{counts or 'nothing to do'} ({note})", err=True)
         return EXIT_OK
     progress = Progress(step)
@@ -131,6 +133,7 @@ def _tell(done: dict[str, object], nodes: int, no_wait: bool) -> None:
         click.echo(f"  {line}")
     if len(lines) > CHANGES_SHOWN:
         click.echo(f"  and {len(lines) - CHANGES_SHOWN} more")
+    tell_dropped(done["dropped"])  # type: ignore[arg-type]
     for item in pending:
         who = f"session {item['session']} of {item['namespace']} to {item['neighbor']}"
         click.echo(f"{who} is not up: {item['state']}", err=True)

@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 
 from edge.errors import EXIT_CHECK_FAILED, EXIT_OK, EdgeError, UsageError
 from lab import state
-from lab.commands.common import Seconds, change_lines, complete_lab, format_option, print_json
+from lab.commands.common import Seconds, change_lines, complete_lab, format_option, print_json, tell_dropped
 from lab.commands.words import OneOf, is_many, word_of
 from lab.groups import GROUPS
 from lab.refused import RefusedError
@@ -290,6 +290,7 @@ def _tell(name: str, answer: dict[str, Any], waited: dict[str, Any], dry_run: bo
         click.echo(line)
     for words in dict.fromkeys(event["words"] for event in answer["events"]):
         click.echo(words)
+    tell_dropped(answer["dropped"])
     counts = answer["plan"]["counts"] if dry_run else answer["counts"]
     words = ", ".join(f"{count} {action}d" for action, count in counts.items() if count)
     if answer["restarts"]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +146,7 @@ class Faults:
         self._heal(self._client)
 
     def _heal(self, client: Client) -> None:
-        from lab.faults.calls import heal
+        from lab.faults.calls import heal, heal_each, not_healed
 
         names = list(self._names)
         if not names:
@@ -155,9 +155,8 @@ class Faults:
             heal(client, names)
         except UsageError:
             # One of them was refused, or somebody else has healed it. Nothing was done for the others.
-            for name in names:
-                with suppress(UsageError):
-                    heal(client, [name])
+            if why := heal_each(client, names):
+                raise EdgeError(not_healed(why)) from None
         # Only now: who is interrupted while it heals tries again at the end.
         self._names = [name for name in self._names if name not in names]
 

@@ -8,6 +8,7 @@ active faults beside its model, and whatever is wanted of it (by `deploy`, by a 
 wanted with them. To heal is to want the same without them.
 
 units     values of options: durations, parts, rates, counts, and how they are written
+ranges    what a storm draws the value of an option from
 model     Fault, Active, Kind, and their JSON
 targets   links, peerings, daemons, sites by the names people use
 wires, routers, sites   what a kind does to a model

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from edge.errors import EdgeError
 from lab.client import Client
 
 DEADLINE_S = 120.0
@@ -44,6 +45,41 @@ def heal(
     """
     chosen: dict[str, Any] = {"all": True} if names is None else {"names": list(names)}
     return client.request("heal", on_message, DEADLINE_S, **chosen)
+
+
+def heal_each(client: Client, names: Iterable[str]) -> dict[str, str]:
+    """Heal those of these faults that are active, the newest first, one by one; name -> why, of those left.
+
+    What is refused alone is tried again, all of it together, after the others. Raises EdgeError when the lab
+    does not tell which faults are active.
+    """
+    chosen = set(names)
+    why: dict[str, str] = {}
+
+    def attempt(*these: str) -> None:
+        try:
+            heal(client, these)
+        except EdgeError as error:
+            why.update(dict.fromkeys(these, str(error)))
+
+    for name in [str(one["name"]) for one in reversed(active(client)) if one["name"] in chosen]:
+        attempt(name)
+    if len(left := _still(client, why)) > 1:
+        attempt(*left)
+        left = _still(client, why)
+    return {name: why[name] for name in left}
+
+
+def _still(client: Client, names: Iterable[str]) -> list[str]:
+    """Those that are active: somebody else may have healed one."""
+    there = {str(one["name"]) for one in active(client)} if names else set()
+    return [name for name in names if name in there]
+
+
+def not_healed(why: Mapping[str, str]) -> str:
+    """What could not be healed, a line for each, and the way out."""
+    lines = [f"not healed: {name}: {words}" for name, words in why.items()]
+    return "\n".join([*lines, "see what is active: edgelab fault list; heal everything: edgelab heal"])
 
 
 def active(client: Client) -> list[dict[str, Any]]:

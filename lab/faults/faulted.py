@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edge.document.suggest import hint_for
@@ -36,17 +36,38 @@ def _harmed(model: LabModel, active: Active) -> LabModel:
     return kind.harm(model, fault.target, fault.options, active.phase)
 
 
-def carried(before: LabModel | None, after: LabModel) -> LabModel:
-    """`after` with the faults of `before` that still have something to harm there."""
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A fault that a changed model has no place for. why: the words of its kind, one line."""
+
+    active: Active
+    why: str
+
+
+def carried(before: LabModel | None, after: LabModel) -> tuple[LabModel, tuple[Dropped, ...]]:
+    """`after` with the faults of `before` that still fit there, and those that do not.
+
+    A fault may fit only on top of an older one (a tag that another peering had before it was wrong), so
+    each is tried on the model as the older ones that stay have harmed it.
+    """
     kept: list[Active] = []
+    dropped: list[Dropped] = []
+    harmed = replace(after, faults=())
     for active in before.faults if before is not None else ():
         try:
-            _harmed(after, active)
-        except UsageError:
-            # What it harmed has gone, and the fault with it; `gone` tells which.
+            harmed = _harmed(harmed, active)
+        except UsageError as error:
+            dropped.append(Dropped(active, "; ".join(str(error).splitlines())))
             continue
         kept.append(active)
-    return replace(after, faults=tuple(kept))
+    return replace(after, faults=tuple(kept)), tuple(dropped)
+
+
+def clinging(model: LabModel, ended: Iterable[Active]) -> tuple[Dropped, ...]:
+    """The active faults that fit no more once `ended` are healed; without them the others do fit."""
+    names = {one.fault.name for one in ended}
+    left = tuple(one for one in model.faults if one.fault.name not in names)
+    return carried(replace(model, faults=left), model)[1]
 
 
 def hanging(model: LabModel) -> frozenset[str]:

@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from edge.errors import UsageError
 from edge.model import Network, Originate, Router, Session, Subinterface, Tag, TagStack, Vrf
 from lab.faults.model import Phases
+from lab.faults.ranges import MD5_KEYS, PREFIX_COUNTS, SPARE_PREFIXES, VLAN_IDS, Between
 from lab.faults.targets import connection_ends, node_named, peering_ends, translating
 from lab.faults.units import (
     COUNT,
@@ -39,8 +40,10 @@ FLOOD_LENGTH_V4, FLOOD_LENGTH_V6 = 28, 64
 class WrongTag(Options):
     """Options of wrong-tag. 0: left as it is; with neither the C-tag is the next that is free."""
 
-    c_tag: int = option(VLAN, 0, "The C-tag that this side uses; the next free one when no tag is given.")
-    s_tag: int = option(VLAN, 0, "The S-tag that it uses.")
+    c_tag: int = option(
+        VLAN, 0, "The C-tag that this side uses; the next free one when no tag is given.", VLAN_IDS
+    )
+    s_tag: int = option(VLAN, 0, "The S-tag that it uses.", VLAN_IDS)
     side: str = option(SIDE, "customer", "Who is wrong: customer or microsoft.")
 
 
@@ -48,7 +51,7 @@ class WrongTag(Options):
 class WrongKey(Options):
     """Options of wrong-key."""
 
-    key: str = option(KEY, "wr0ngkey", "The MD5 key of this side.")
+    key: str = option(KEY, "wr0ngkey", "The MD5 key of this side.", MD5_KEYS)
     side: str = option(SIDE, "customer", "Who is wrong: customer or microsoft.")
 
 
@@ -56,8 +59,12 @@ class WrongKey(Options):
 class Flood(Options):
     """Options of prefix-flood. count 0: one more than the limit."""
 
-    count: int = option(COUNT, 0, "How many prefixes; one more than the MSEE takes when left out.")
-    inside: str = option(PREFIX, "", "Cut from this prefix; from 10.192.0.0/10 or fd77::/32 when left out.")
+    count: int = option(
+        COUNT, 0, "How many prefixes; one more than the MSEE takes when left out.", PREFIX_COUNTS
+    )
+    inside: str = option(
+        PREFIX, "", "Cut from this prefix; from 10.192.0.0/10 or fd77::/32 when left out.", SPARE_PREFIXES
+    )
     family: str = option(one_of("4", "6"), "4", "IP version.")
 
 
@@ -65,9 +72,14 @@ class Flood(Options):
 class Maintenance(Options):
     """Options of maintenance."""
 
-    drain: float = option(DURATION, "30s", "Time between the longer paths and the end of forwarding.")
+    drain: float = option(
+        DURATION, "30s", "Time between the longer paths and the end of forwarding.", Between(0.0, 4.0, 0.001)
+    )
     prepends: int = option(
-        PREPENDS, MAINTENANCE_PREPENDS, "How often 12076 is put in front once more; 0 warns nobody."
+        PREPENDS,
+        MAINTENANCE_PREPENDS,
+        "How often 12076 is put in front once more; 0 warns nobody.",
+        Between(0, 16),
     )
 
 
@@ -75,7 +87,9 @@ class Maintenance(Options):
 class NatExhausted(Options):
     """Options of nat-exhausted."""
 
-    ports: int = option(COUNT, 4, "Ports that are left of each address of the pool, for TCP and for UDP.")
+    ports: int = option(
+        COUNT, 4, "Ports that are left of each address of the pool, for TCP and for UDP.", Between(1, 64)
+    )
 
 
 def _with_vrf(model: LabModel, namespace: str, change: Callable[[Vrf], Vrf]) -> LabModel:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from edge.errors import EdgeError, UsageError
 from lab.client import Client
-from lab.faults.calls import active, heal, heal_if_active, inject
+from lab.faults.calls import heal_each, heal_if_active, inject, not_healed
 from lab.faults.schedule import Moment, Scripted, timeline
 from lab.faults.units import words_of
 from lab.interruptions import undisturbed
@@ -30,12 +30,15 @@ def run(
 ) -> list[str]:
     """Let the faults of a script begin and end, each at its time; returns the names of those that stay.
 
-    An interruption ends the script and heals what it has injected, and so does a fault that could not be
-    made, unless on_refused hears of it. Raises EdgeError, UsageError of a fault that does not fit.
+    An interruption ends the script and heals what it has injected, the newest first, and so does a fault that
+    could not be made, unless on_refused hears of it. One that another fault keeps from being healed at its
+    time is healed as soon as it can be. Raises EdgeError, also when faults could not be healed; UsageError of
+    a fault that does not fit.
     """
-    lasting: dict[str, dict[str, object]] = {}
+    lasting: dict[str, dict[str, Any]] = {}
     # Named before it is there: its answer may be what an interruption keeps from us.
     mine: set[str] = set()
+    overdue: dict[str, Moment] = {}
     began = time.monotonic()
     try:
         for moment in timeline(script):
@@ -56,18 +59,51 @@ def run(
                     continue
                 if told["fault"]["lasting"]:
                     lasting[fault.name] = told["fault"]
+                on_moment(moment, time.monotonic() - began)
             elif fault.name in lasting:
-                heal_if_active(client, lasting[fault.name])
-                del lasting[fault.name]
-                mine.discard(fault.name)
-            on_moment(moment, time.monotonic() - began)
-    except BaseException:
-        # What is being made sees that nobody waits for it, and is not made. A connection of its own has no
-        # answer that nobody read.
-        client.hang_up()
-        with undisturbed(), Client(client.directory) as again:
-            for name in [one["name"] for one in active(again) if one["name"] in mine]:
-                with suppress(EdgeError):
-                    heal(again, [name])
+                overdue[fault.name] = moment
+                for name in _ended(client, overdue, lasting):
+                    del lasting[name]
+                    mine.discard(name)
+                    on_moment(overdue.pop(name), time.monotonic() - began)
+        why = heal_each(client, overdue) if overdue else {}
+    except BaseException as error:
+        _mend(client, mine, error)
         raise
+    for name in overdue.keys() - why.keys():
+        del lasting[name]
+        on_moment(overdue[name], time.monotonic() - began)
+    if why:
+        raise EdgeError(not_healed(why))
     return list(lasting)
+
+
+def _ended(client: Client, overdue: Iterable[str], lasting: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Heal what is overdue, the newest first; the names of those that could be."""
+    done = []
+    for name in [one for one in reversed(list(lasting)) if one in overdue]:
+        try:
+            heal_if_active(client, lasting[name])
+        except UsageError:
+            # A fault that came later fits only together with it, and has to end before.
+            continue
+        done.append(name)
+    return done
+
+
+def _mend(client: Client, mine: Iterable[str], reason: BaseException) -> None:
+    """Heal all that the script has injected. Raises EdgeError for what is left although the lab runs."""
+    # What is being made sees that nobody waits for it, and is not made. A connection of its own has no
+    # answer that nobody read.
+    client.hang_up()
+    with undisturbed():
+        try:
+            with Client(client.directory) as again:
+                why = heal_each(again, mine)
+        except EdgeError as error:
+            if not client.directory.running():
+                return
+            why = {"the script's faults": str(error)}
+    if why:
+        words = f"{reason}\n" if isinstance(reason, EdgeError) else ""
+        raise EdgeError(words + not_healed(why)) from reason

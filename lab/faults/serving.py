@@ -6,7 +6,8 @@
 
 Each carries out one plan under the lock of all changes, with the same way back on an error as any other
 change. With `for_s` the fault belongs to the connection: `{"fault": ...}` tells that it is there, and it is
-healed after that time, or when the client goes.
+healed after that time, or when the client goes; while another fault fits only together with it, once that
+one is healed.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from edge.document.suggest import hint_for
 from edge.errors import EdgeError, UsageError
 from lab.changing import change, gone
 from lab.faults import processes
-from lab.faults.faulted import hanging, read
+from lab.faults.faulted import clinging, hanging, read
 from lab.faults.kinds import KINDS
 from lab.faults.model import Active
-from lab.faults.telling import phases_of, tell, to_json
+from lab.faults.telling import kept_by, phases_of, tell, to_json
+from lab.faults.units import LONGEST_S
 from lab.model import LabModel
 from lab.protocol import Channel
 from lab.world import World
@@ -91,6 +93,8 @@ def heal(supervisor: Supervisor, channel: Channel, message: dict[str, Any]) -> N
     with supervisor.apply_lock:
         world, before = _running(supervisor)
         chosen = _chosen(before, message)
+        if kept := clinging(before, chosen):
+            raise UsageError(kept_by(supervisor.directory.name, chosen, kept))
         counts = _heal(supervisor, channel, world, chosen)
     seconds = round(time.monotonic() - began, 4)
     healed = [to_json(active) for active in chosen]
@@ -175,6 +179,12 @@ def _hold(supervisor: Supervisor, channel: Channel, active: Active, seconds: flo
             now = _now(supervisor, active)
             if now is None or supervisor.stopping or supervisor.world is None:
                 return
+            model = supervisor.world.model
+            if model is not None and (kept := clinging(model, (now,))):
+                words = f"{kept_by(supervisor.directory.name, (now,), kept)}; else it is healed after that"
+                supervisor.report(words)
+                threading.Thread(target=_heal_later, args=(supervisor, now), daemon=True).start()
+                raise EdgeError(words)
             try:
                 _heal(supervisor, None, supervisor.world, (now,))
                 return
@@ -183,6 +193,27 @@ def _hold(supervisor: Supervisor, channel: Channel, active: Active, seconds: flo
                 supervisor.report(f"fault {active.fault.name} is not healed: {error}")
                 if not tries_left:
                     raise
+
+
+def _heal_later(supervisor: Supervisor, active: Active) -> None:
+    """Heal a fault whose time is over as soon as no other one fits only together with it."""
+    model = None
+    while not supervisor.stopping:
+        seen = supervisor.bus.count
+        with supervisor.apply_lock:
+            now, world = _now(supervisor, active), supervisor.world
+            if now is None or world is None or world.model is None or supervisor.stopping:
+                return
+            # Most events change no fault.
+            if world.model is not model:
+                model = world.model
+                if not clinging(model, (now,)):
+                    try:
+                        _heal(supervisor, None, world, (now,))
+                    except EdgeError as error:
+                        supervisor.report(f"fault {active.fault.name} is not healed: {error}")
+                    return
+        supervisor.bus.wait(seen, LONGEST_S)
 
 
 def _now(supervisor: Supervisor, active: Active) -> Active | None:

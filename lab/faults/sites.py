@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from edge.document.suggest import hint_for
 from edge.errors import UsageError
 from edge.net.objects.frames import VirtualCircuit
+from lab.faults.ranges import SOME_RATE
 from lab.faults.targets import node_named, site_names
 from lab.faults.units import RATE, Options, option
 from lab.faults.wires import down
@@ -21,7 +22,9 @@ CONNECTIONS = ("primary", "secondary")
 class Throttle(Options):
     """Options of throttle."""
 
-    rate: int = option(RATE, "10M", "What the provider lets through, per direction and connection.")
+    rate: int = option(
+        RATE, "10M", "What the provider lets through, per direction and connection.", SOME_RATE
+    )
 
 
 def node_down(model: LabModel, target: str, options: Options, phase: int) -> LabModel:

@@ -6,16 +6,16 @@ The same seed, lab and time give the same storm, so what it breaks can be broken
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable
 from random import Random
 
 from edge.errors import UsageError
-from lab.faults.faulted import misfit, read
+from lab.faults.faulted import carried, misfit, read
 from lab.faults.kinds import KINDS
 from lab.faults.model import Active, Kind
 from lab.faults.schedule import Scripted
 from lab.faults.targets import links_of, nodes_at
-from lab.faults.units import DURATION, KEY, NODE, PART, RATE, SEED, VLAN, Unit, fields_of
+from lab.faults.units import NODE, Option, fields_of
 from lab.model import LabModel
 
 TRIES = 20
@@ -38,7 +38,7 @@ def storm(model: LabModel, seed: int, seconds: float, most: int = 2) -> tuple[Sc
     strikes: list[Scripted] = []
     now = 0.0
     while (left := seconds - now) >= LASTS_S[0]:
-        busy = [one for one in strikes if one.at_s + (one.for_s or 0.0) > now]
+        busy = [one for one in strikes if _end(one) > now]
         if len(busy) < most:
             struck = _strike(model, chance, now, min(left, LASTS_S[1]), busy, len(strikes))
             if struck is not None:
@@ -57,7 +57,7 @@ def _strike(
         if not targets:
             continue
         target = chance.choice(targets)
-        words = _options(model, kind, target, chance)
+        words = drawn_options(model, kind, target, chance)
         for_s = round(chance.uniform(LASTS_S[0], longest_s), 3) if kind.lasting else None
         try:
             named = {"kind": kind.name, "target": target, "options": words, "name": f"storm-{number + 1}"}
@@ -65,12 +65,33 @@ def _strike(
         except UsageError:
             continue
         # What two faults make of one thing together nobody could foresee from their rows.
-        if target not in {one.fault.target for one in busy} and not misfit(harmed, fault):
-            return Scripted(now, for_s, fault)
+        if target in {one.fault.target for one in busy} or misfit(harmed, fault):
+            continue
+        struck = Scripted(now, for_s, fault)
+        if can_end_alone(model, [*busy, struck]):
+            return struck
     return None
 
 
-def _options(model: LabModel, kind: Kind, target: str, chance: Random) -> dict[str, str]:
+def can_end_alone(model: LabModel, busy: Iterable[Scripted]) -> bool:
+    """Whether each of these can be healed at its own time: what is left then fits without it.
+
+    A wrong tag may be one that another fault has a peering give up; the other one must not end before it.
+    """
+    left = [one for one in busy if one.for_s is not None]
+    for ending in sorted(left, key=_end):
+        left.remove(ending)
+        faults = tuple(Active(one.fault, one.at_s) for one in left)
+        if carried(dataclasses.replace(model, faults=faults), model)[1]:
+            return False
+    return True
+
+
+def _end(one: Scripted) -> float:
+    return one.at_s + (one.for_s or 0.0)
+
+
+def drawn_options(model: LabModel, kind: Kind, target: str, chance: Random) -> dict[str, str]:
     """Every option that is needed, and each of the others or not."""
     found: dict[str, str] = {}
     for name, (field, option) in fields_of(kind.options).items():
@@ -80,7 +101,7 @@ def _options(model: LabModel, kind: Kind, target: str, chance: Random) -> dict[s
         if option.unit is NODE:
             found[name] = chance.choice(_ends(model, target))
         else:
-            found[name] = _value(option.unit, chance)
+            found[name] = _value(option, chance)
     return found
 
 
@@ -91,19 +112,8 @@ def _ends(model: LabModel, target: str) -> tuple[str, ...]:
         return tuple(node.name for node in model.nodes)
 
 
-_VALUES: Mapping[Unit, Callable[[Random], str]] = {
-    DURATION: lambda chance: f"{chance.randint(1, 2000)}ms",
-    PART: lambda chance: f"{chance.randint(1, 60)}%",
-    RATE: lambda chance: f"{chance.randint(1, 200)}M",
-    SEED: lambda chance: str(chance.getrandbits(31)),
-    VLAN: lambda chance: str(chance.randint(2, 4000)),
-    KEY: lambda chance: f"key{chance.getrandbits(24):06x}",
-}
-"""By unit: a value that harms and that a lab outlives."""
-
-
-def _value(unit: Unit, chance: Random) -> str:
-    if unit.choices:
-        return chance.choice(unit.choices)
-    draw = _VALUES.get(unit)
-    return draw(chance) if draw is not None else unit.example
+def _value(known: Option, chance: Random) -> str:
+    if known.unit.choices:
+        return chance.choice(known.unit.choices)
+    assert known.drawn is not None, "an option that is neither a choice nor a node has a range"
+    return known.unit.show(known.drawn.draw(chance))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from lab.faults.faulted import Dropped
 from lab.faults.kinds import KINDS
 from lab.faults.model import Active, Phases, fault_json
 
@@ -43,3 +45,19 @@ def phases_of(active: Active) -> Phases:
 def to_json(active: Active) -> dict[str, Any]:
     """A fault as `faults` lists it."""
     return {**fault_json(active, phases_of(active)), "lasting": KINDS[active.fault.kind].lasting}
+
+
+def kept_by(lab: str, ended: Iterable[Active], kept: Iterable[Dropped]) -> str:
+    """Why faults cannot be healed without others, and the command that heals both."""
+    these, others = [one.fault.name for one in ended], list(kept)
+    reasons = "; ".join(f"{one.active.fault.name} ({one.active.fault}): {one.why}" for one in others)
+    both = " ".join([*these, *(one.active.fault.name for one in others)])
+    return (
+        f"{' and '.join(these)} cannot be healed alone, since without it this does not fit: {reasons}. "
+        f"Heal them together: edgelab heal {lab} {both}"
+    )
+
+
+def dropped_json(dropped: Iterable[Dropped]) -> list[dict[str, Any]]:
+    """Faults that ended with a change, as answers tell them: as `faults` lists them, and why."""
+    return [{**to_json(one.active), "why": one.why} for one in dropped]

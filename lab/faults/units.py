@@ -15,6 +15,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from edge.document.suggest import hint_for
+from lab.faults.ranges import Range
 
 Value = int | float | str
 
@@ -150,10 +151,11 @@ SIDE = one_of("customer", "microsoft")
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """What is to be known of an option beside its value: its unit, and a line of help."""
+    """What is to be known of an option beside its value: its unit, a line of help, what a storm draws."""
 
     unit: Unit
     help: str
+    drawn: Range | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +163,13 @@ class Options:
     """Base of the options of all kinds: frozen dataclasses, each field made by `option`."""
 
 
-def option(unit: Unit, default: Value | None, words: str) -> Any:
-    """A field of Options. default: the value itself, or text as people write it; None is no value."""
+def option(unit: Unit, default: Value | None, words: str, drawn: Range | None = None) -> Any:
+    """A field of Options. default: the value itself, or text as people write it; None is no value.
+
+    drawn: what a storm draws it from; choices and ends of links need none.
+    """
     value = unit.read(default) if isinstance(default, str) and default else default
-    return dataclasses.field(default=value, metadata={"option": Option(unit, words)})
+    return dataclasses.field(default=value, metadata={"option": Option(unit, words, drawn)})
 
 
 def required(unit: Unit, words: str) -> Any:

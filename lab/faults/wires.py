@@ -8,6 +8,7 @@ from edge.errors import UsageError
 from edge.net.objects.base import Endpoint
 from edge.net.objects.frames import Impairment
 from lab.faults.model import Phases
+from lab.faults.ranges import PERCENT, SOME_PART, SOME_RATE, SOME_SEED, Between
 from lab.faults.targets import end_at, links_of, nodes_at
 from lab.faults.units import DURATION, NODE, PART, RATE, SEED, Options, one_of, option, required
 from lab.model import LabModel, LinkImpairment
@@ -50,47 +51,52 @@ class OneWay(Options):
 class Loss(Options):
     """Options of loss."""
 
-    part: int = option(PART, "5%", "Part of the frames that are lost.")
+    part: int = option(PART, "5%", "Part of the frames that are lost.", SOME_PART)
     towards: str = option(NODE, "", _TOWARDS)
-    seed: int = option(SEED, 0, _SEED)
+    seed: int = option(SEED, 0, _SEED, SOME_SEED)
 
 
 @dataclass(frozen=True, slots=True)
 class Delay(Options):
     """Options of delay."""
 
-    by: float = option(DURATION, "50ms", "How much longer each frame is on its way.")
+    by: float = option(
+        DURATION, "50ms", "How much longer each frame is on its way.", Between(0.001, 2.0, 0.001)
+    )
     jitter: float = option(
-        DURATION, 0.0, "That is up to this much shorter or longer; frames keep their order."
+        DURATION,
+        0.0,
+        "That is up to this much shorter or longer; frames keep their order.",
+        Between(0.001, 0.2, 0.001),
     )
     towards: str = option(NODE, "", _TOWARDS)
-    seed: int = option(SEED, 0, _SEED)
+    seed: int = option(SEED, 0, _SEED, SOME_SEED)
 
 
 @dataclass(frozen=True, slots=True)
 class Reorder(Options):
     """Options of reorder."""
 
-    part: int = option(PART, "10%", "Part of the frames that overtake the others.")
-    by: float = option(DURATION, "10ms", "How long the others are held up.")
+    part: int = option(PART, "10%", "Part of the frames that overtake the others.", SOME_PART)
+    by: float = option(DURATION, "10ms", "How long the others are held up.", Between(0.001, 0.2, 0.001))
     towards: str = option(NODE, "", _TOWARDS)
-    seed: int = option(SEED, 0, _SEED)
+    seed: int = option(SEED, 0, _SEED, SOME_SEED)
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate(Options):
     """Options of duplicate."""
 
-    part: int = option(PART, "5%", "Part of the frames that arrive twice.")
+    part: int = option(PART, "5%", "Part of the frames that arrive twice.", SOME_PART)
     towards: str = option(NODE, "", _TOWARDS)
-    seed: int = option(SEED, 0, _SEED)
+    seed: int = option(SEED, 0, _SEED, SOME_SEED)
 
 
 @dataclass(frozen=True, slots=True)
 class Slow(Options):
     """Options of slow."""
 
-    rate: int = option(RATE, "10M", "Bits per second of the wire; its queue holds 100 ms.")
+    rate: int = option(RATE, "10M", "Bits per second of the wire; its queue holds 100 ms.", SOME_RATE)
     towards: str = option(NODE, "", _TOWARDS)
 
 
@@ -98,8 +104,12 @@ class Slow(Options):
 class Flap(Options):
     """Options of flap."""
 
-    period: float = option(DURATION, "4s", "Time from one fall to the next, 1s at least.")
-    down: int = option(PART, "50%", "Part of it that the link is down.")
+    period: float = option(
+        DURATION, "4s", "Time from one fall to the next, 1s at least.", Between(1.0, 4.0, 0.1)
+    )
+    down: int = option(
+        PART, "50%", "Part of it that the link is down.", Between(10 * PERCENT, 90 * PERCENT, PERCENT)
+    )
     how: str = option(one_of("carrier", "silent"), "carrier", "What it loses: its carrier, or only frames.")
     at: str = option(NODE, "", _AT)
 

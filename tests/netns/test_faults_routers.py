@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 from faultlab import (
+    active,
     assert_nothing_to_do,
     device,
     events,
@@ -22,6 +25,8 @@ from faultlab import (
 )
 from labs import CONTOSO, Labs, established, until
 from uptimes import assert_undisturbed, uptimes
+
+from lab.state import RunDirectory
 
 pytestmark = pytest.mark.root
 
@@ -117,6 +122,40 @@ def test_wrong_tags_and_wrong_keys_harm_their_own_peering_and_are_healed_one_by_
         60.0,
     )
     assert state_of(labs, "ce1", "192.168.15.2") != "Established"
+    well_again(labs)
+
+
+def test_a_fault_whose_tag_another_took_is_healed_with_that_one_or_after_it_and_never_lost(
+    labs: Labs,
+) -> None:
+    labs.ok("fault", "wrong-tag", "ams/private/primary", "--c-tag", "101", "--as", "gives")
+    labs.ok("fault", "wrong-tag", "ams/microsoft/primary", "--c-tag", "100", "--as", "takes")
+    until(lambda: strange_frames(labs, [3, 101]) > 0, "the MSEE's port counts frames of nobody")
+    done = labs.run("heal", "gives")
+    assert (done.returncode, "takes (wrong-tag ams/microsoft/primary" in done.stderr) == (2, True), (
+        done.stderr
+    )
+    assert "edgelab heal contoso gives takes" in done.stderr
+    assert active(labs) == ["gives", "takes"]
+    assert_nothing_to_do(labs)
+    labs.ok("heal", "gives", "takes")
+    well_again(labs)
+
+    command = labs.fork(
+        "fault", "wrong-tag", "ams/private/primary", "--c-tag", "101", "--as", "gives", "--for", "1h",
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert command.stdout is not None
+    with command.stdout as told:
+        assert "wrong-tag ams/private/primary" in told.readline()
+        labs.ok("fault", "wrong-tag", "ams/microsoft/primary", "--c-tag", "100", "--as", "takes")
+        os.kill(command.pid, signal.SIGINT)
+        command.wait(30.0)
+    log = RunDirectory(labs.directory / "contoso").log
+    until(lambda: "else it is healed after that" in log.read_text(), "the log says what keeps it")
+    assert active(labs) == ["gives", "takes"]
+    labs.ok("heal", "takes")
+    until(lambda: active(labs) == [], "the first one goes after the second")
     well_again(labs)
 
 

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from edge.errors import UsageError
+from edge.model import Network
 from lab.faults.explained import GRACE_S, touched, unexplained
-from lab.faults.faulted import faulted
+from lab.faults.faulted import faulted, read
 from lab.faults.kinds import KINDS
-from lab.faults.model import Active
+from lab.faults.model import Active, Kind
+from lab.faults.ranges import SPARE_PREFIXES
 from lab.faults.schedule import Scripted
-from lab.faults.storm import storm
+from lab.faults.storm import can_end_alone, drawn_options, storm
+from lab.faults.units import NODE, fields_of
 from lab.model import LabModel
 from lab.topology import load
 
-CONTOSO = Path(__file__).parents[2] / "lab" / "topologies" / "contoso.edge.yml"
+TOPOLOGIES = Path(__file__).parents[2] / "lab" / "topologies"
+CONTOSO = TOPOLOGIES / "contoso.edge.yml"
+GOLDEN = Path(__file__).parents[1] / "golden" / "storm" / "contoso-7.txt"
+"""A minute of storm; EDGELAB_UPDATE_GOLDEN=1 writes it anew. Read the difference before committing it."""
 LONG_S = 900.0
 
 
@@ -69,6 +79,75 @@ def test_every_fault_harms_the_lab_on_top_of_those_that_are_active(
         model = replace(contoso, faults=tuple(Active(other.fault, other.at_s) for other in busy))
         harmed = faulted(model)
         assert harmed.faults == ()
+
+
+def test_a_seed_gives_the_same_storm_in_every_session_and_with_every_python(contoso: LabModel) -> None:
+    told = [f"{one.at_s:.3f} {one.for_s} {one.fault}" for one in storm(contoso, 7, 60.0)]
+    text = "\n".join(told) + "\n"
+    if os.environ.get("EDGELAB_UPDATE_GOLDEN"):
+        GOLDEN.parent.mkdir(exist_ok=True)
+        GOLDEN.write_text(text, encoding="utf-8")
+    assert text == GOLDEN.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_every_option_has_words_an_end_of_a_link_or_a_range_whose_values_are_good_ones(kind: Kind) -> None:
+    chance = Random(1)
+    for name, (_, known) in fields_of(kind.options).items():
+        assert bool(known.unit.choices) + (known.unit is NODE) + (known.drawn is not None) == 1, name
+        if known.drawn is None:
+            continue
+        values = [*known.drawn.corners(), *(known.drawn.draw(chance) for _ in range(50))]
+        for value in values:
+            read_back = known.unit.read(known.unit.show(value))
+            assert read_back == (pytest.approx(value) if isinstance(value, float) else value)
+        corners = known.drawn.corners()
+        assert all(value in corners or min(corners) < value < max(corners) for value in values)  # type: ignore[type-var, operator]
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_storms_use_many_values_of_every_option(contoso: LabModel, kind: Kind) -> None:
+    chance = Random(1)
+    drawn = [drawn_options(contoso, kind, kind.example.split()[0], chance) for _ in range(100)]
+    for name, (field, known) in fields_of(kind.options).items():
+        values = {words[name] for words in drawn if name in words}
+        assert len(values) >= (2 if known.unit.choices or known.unit is NODE else 3), name
+        # Each that has a default is left away as well.
+        needed = field.default is dataclasses.MISSING
+        assert needed or any(name not in words for words in drawn)
+
+
+def test_spare_prefixes_are_nobodys_in_any_lab_of_the_gallery() -> None:
+    spare = [ip_network(str(text)) for text in SPARE_PREFIXES.values]
+    for path in sorted(TOPOLOGIES.glob("*.edge.yml")):
+        own = {one.network for router in load(path).routers for vrf in router.vrfs for one in vrf.originates}
+        taken = {one for one in own if one.prefixlen for base in spare if _overlap(base, one)}
+        assert not taken, path.name
+
+
+def _overlap(one: Network, other: Network) -> bool:
+    # Networks of two versions cannot be compared.
+    return one.version == other.version and one.overlaps(other)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("seed", "most"), [(1, 2), (2, 4), (3, 8)])
+def test_whenever_a_fault_of_a_storm_ends_the_others_fit_without_it(
+    contoso: LabModel, seed: int, most: int
+) -> None:
+    strikes = storm(contoso, seed, 200.0, most)
+    for ending in strikes:
+        left = [one for one in strikes if one.at_s < ends(ending) < ends(one)]
+        model = replace(contoso, faults=tuple(Active(one.fault, one.at_s) for one in left))
+        assert faulted(model).faults == ()
+
+
+def test_a_fault_that_would_keep_another_past_its_end_does_not_strike(contoso: LabModel) -> None:
+    def tag(peering: str, vid: int, for_s: float) -> Scripted:
+        target, options = f"ams/{peering}/primary", {"c-tag": str(vid)}
+        return Scripted(0.0, for_s, read(None, {"kind": "wrong-tag", "target": target, "options": options}))
+
+    assert not can_end_alone(contoso, [tag("private", 101, 1.0), tag("microsoft", 100, 2.0)])
+    assert can_end_alone(contoso, [tag("private", 101, 2.0), tag("microsoft", 100, 1.0)])
 
 
 @pytest.mark.parametrize(("seconds", "most"), [(0.1, 2), (10, 0)])

@@ -188,7 +188,8 @@ def test_software_that_hangs_is_neither_missed_nor_configured(contoso: LabModel)
 
 def test_faults_stay_where_they_are_when_the_service_changes_the_lab(contoso: LabModel) -> None:
     harmed = with_fault(with_fault(contoso, "link-down", "ams/primary"), "loss", "pc1")
-    after = carried(harmed, order(contoso, c.SetThrottle("ams", 100)).model)
+    after, dropped = carried(harmed, order(contoso, c.SetThrottle("ams", 100)).model)
+    assert dropped == ()
     assert [one.fault.name for one in after.faults] == ["link-down-ams-primary", "loss-pc1"]
     assert not gone(harmed.faults, after.faults)
     assert all("link" not in step and "up" not in step for step in steps(harmed, after))
@@ -201,7 +202,10 @@ def test_a_fault_ends_with_what_it_harms(contoso: LabModel) -> None:
         "sites": {"hq": {**contoso.document["sites"]["hq"], "hosts": {}}},
         "checks": [],
     }
-    after = carried(harmed, derive(document))
+    after, dropped = carried(harmed, derive(document))
+    assert [(one.active.fault.name, one.why.partition(";")[0]) for one in dropped] == [
+        ("loss-pc1", "no link or connection pc1")
+    ]
     assert [one.fault.kind for one in after.faults] == ["link-down"]
     assert [one.fault.kind for one in gone(harmed.faults, after.faults)] == ["loss"]
 

@@ -1,0 +1,187 @@
+"""What a script leaves behind: nothing that can be healed, and word of what cannot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lab
+from edge.errors import EdgeError, UsageError
+from lab.faults import script as running
+from lab.faults.calls import heal_each, not_healed
+from lab.faults.faulted import clinging, read
+from lab.faults.model import Active
+from lab.faults.schedule import Moment, Scripted
+from lab.faults.telling import kept_by, to_json
+from lab.model import LabModel
+from lab.topology import load
+
+CONTOSO = Path(lab.__file__).parent / "topologies" / "contoso.edge.yml"
+PRIVATE, MICROSOFT = "ams/private/primary", "ams/microsoft/primary"
+GIVES_UP = {"kind": "wrong-tag", "target": PRIVATE, "options": {"c-tag": "101"}, "name": "gives"}
+TAKES = {"kind": "wrong-tag", "target": MICROSOFT, "options": {"c-tag": "100"}, "name": "takes"}
+LOSS: dict[str, Any] = {"kind": "loss", "target": "pc1", "options": {}, "name": "lossy"}
+
+
+class OfALab:
+    """Answers as a lab's supervisor does, by the same decisions, over a model that nothing carries out."""
+
+    directory: OfALab
+
+    def __init__(self, model: LabModel, stuck: tuple[str, ...] = ()) -> None:
+        self.model, self.stuck, self.directory = model, stuck, self
+        self.shy: tuple[str, ...] = ()
+        self.asked: list[tuple[str, ...]] = []
+
+    def __call__(self, _: object) -> OfALab:
+        return self
+
+    def __enter__(self) -> OfALab:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def hang_up(self) -> None:
+        pass
+
+    def running(self) -> bool:
+        return True
+
+    def request(self, op: str, *_: object, **fields: Any) -> dict[str, Any]:
+        known = {one.fault.name: one for one in self.model.faults}
+        if op == "faults":
+            return {"faults": [to_json(one) for one in self.model.faults]}
+        if op == "fault":
+            active = Active(read(self.model, fields, known), float(len(known)))
+            self.model = replace(self.model, faults=(*self.model.faults, active))
+            return {"fault": to_json(active)}
+        assert op == "heal"
+        names = tuple(fields["names"])
+        self.asked.append(names)
+        if set(names) - known.keys():
+            raise UsageError("no such fault is active")
+        if set(names) & set(self.stuck) or (len(names) == 1 and names[0] in self.shy):
+            raise EdgeError("the kernel says no")
+        if kept := clinging(self.model, [known[name] for name in names]):
+            raise UsageError(kept_by("contoso", [known[name] for name in names], kept))
+        left = tuple(one for one in self.model.faults if one.fault.name not in names)
+        self.model = replace(self.model, faults=left)
+        return {"healed": names}
+
+    @property
+    def names(self) -> list[str]:
+        return [one.fault.name for one in self.model.faults]
+
+
+@pytest.fixture(scope="module")
+def contoso() -> LabModel:
+    return load(CONTOSO)
+
+
+@pytest.fixture
+def asked(contoso: LabModel, monkeypatch: pytest.MonkeyPatch) -> OfALab:
+    made = OfALab(contoso)
+    monkeypatch.setattr(running, "Client", made)
+    return made
+
+
+def entry(words: dict[str, Any], at_s: float = 0.0, for_s: float | None = None) -> Scripted:
+    return Scripted(at_s, for_s, read(None, words))
+
+
+def interrupted_at(number: int) -> Any:
+    seen: list[Moment] = []
+
+    def told(moment: Moment, _: float) -> None:
+        seen.append(moment)
+        if len(seen) == number:
+            raise KeyboardInterrupt
+
+    return told
+
+
+def test_an_interrupted_script_heals_the_newest_first_so_that_nothing_is_refused(asked: OfALab) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        running.run(asked, [entry(GIVES_UP), entry(TAKES), entry(LOSS)], interrupted_at(3))  # type: ignore[arg-type]
+    assert asked.names == []
+    assert asked.asked == [("lossy",), ("takes",), ("gives",)]
+
+
+def test_what_cannot_be_healed_is_told_and_the_others_are_healed_all_the_same(asked: OfALab) -> None:
+    asked.stuck = ("lossy",)
+    with pytest.raises(EdgeError, match=r"(?s)not healed: lossy: the kernel says no.*edgelab heal") as error:
+        running.run(asked, [entry(GIVES_UP), entry(LOSS), entry(TAKES)], interrupted_at(3))  # type: ignore[arg-type]
+    assert asked.names == ["lossy"]
+    assert isinstance(error.value.__cause__, KeyboardInterrupt)
+    assert error.value.exit_code == 4
+
+
+def test_a_fault_that_does_not_fit_ends_the_script_and_its_words_are_not_lost(asked: OfALab) -> None:
+    wrong = {**LOSS, "target": "nobody", "name": "wrong"}
+    with pytest.raises(UsageError, match="no link or connection nobody"):
+        running.run(asked, [entry(GIVES_UP), entry(TAKES), entry(wrong)])  # type: ignore[arg-type]
+    assert asked.names == []
+    asked.stuck = ("takes",)
+    with pytest.raises(EdgeError) as error:
+        running.run(asked, [entry(GIVES_UP), entry(TAKES), entry(wrong)])  # type: ignore[arg-type]
+    assert "no link or connection nobody" in str(error.value)
+    assert "not healed: takes: the kernel says no" in str(error.value)
+    assert "not healed: gives: " in str(error.value)
+    assert asked.names == ["gives", "takes"]
+
+
+def test_the_older_of_two_is_refused_alone_and_both_are_healed_when_both_are_asked_for(
+    contoso: LabModel,
+) -> None:
+    asked = OfALab(contoso)
+    for words in (GIVES_UP, TAKES):
+        asked.request("fault", **words)
+    names = asked.names
+    assert names == ["gives", "takes"]
+    with pytest.raises(UsageError, match="edgelab heal contoso gives takes"):
+        asked.request("heal", names=["gives"])
+    asked.request("heal", names=names)
+    assert asked.names == []
+
+
+def test_what_is_refused_alone_is_tried_again_together_and_what_is_healed_already_is_no_problem(
+    contoso: LabModel,
+) -> None:
+    asked = OfALab(contoso)
+    for words in (GIVES_UP, TAKES, LOSS):
+        asked.request("fault", **words)
+    names, asked.shy = asked.names, ("takes",)
+    assert heal_each(asked, names) == {}  # type: ignore[arg-type]
+    assert asked.asked == [("lossy",), ("takes",), ("gives",), ("takes", "gives")]
+    assert asked.names == []
+    assert heal_each(asked, names) == {}  # type: ignore[arg-type]
+
+
+def test_a_fault_that_another_keeps_past_its_time_ends_with_that_one(asked: OfALab) -> None:
+    told: list[tuple[str, str]] = []
+
+    def note(moment: Moment, _: float) -> None:
+        told.append((moment.what, moment.entry.fault.name))
+
+    script = [entry(GIVES_UP, 0.0, 0.02), entry(TAKES, 0.01, 0.03), entry(LOSS, 0.0)]
+    assert running.run(asked, script, note) == ["lossy"]  # type: ignore[arg-type]
+    assert asked.names == ["lossy"]
+    assert [name for what, name in told if what == "ends"] == ["takes", "gives"]
+
+
+def test_a_fault_that_one_without_an_end_keeps_is_told_with_the_command_that_heals_both(
+    asked: OfALab,
+) -> None:
+    with pytest.raises(EdgeError, match=r"not healed: gives: .*edgelab heal contoso gives takes"):
+        running.run(asked, [entry(GIVES_UP, 0.0, 0.01), entry(TAKES, 0.005)])  # type: ignore[arg-type]
+    assert asked.names == ["gives", "takes"]
+
+
+def test_all_that_is_left_is_told_a_line_each() -> None:
+    lines = not_healed({"one": "no", "two": "never"}).splitlines()
+    assert lines[:2] == ["not healed: one: no", "not healed: two: never"]
+    assert "edgelab fault list" in lines[2]
