@@ -70,19 +70,17 @@ class Watch(Generic[V]):
             _pause(every_s)
 
     def _live(self, every_s: float) -> None:
-        from rich.live import Live
-
-        from edge.console import console
+        from edge.liveview import watch
 
         before = self._read()
-        screen = console(sys.stdout, True)
-        first = self._tables(before, before)
-        with Live(first, console=screen, auto_refresh=False, vertical_overflow="crop") as live:
-            while True:
-                _pause(every_s)
-                view = self._read()
-                live.update(self._tables(view, before), refresh=True)
-                before = view
+
+        def look() -> RenderableType:
+            nonlocal before
+            view, earlier = self._read(), before
+            before = view
+            return self._tables(view, earlier)
+
+        watch(self._tables(before, before), look, every_s, whole=False)
 
 
 def _pause(seconds: float) -> None:

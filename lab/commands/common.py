@@ -7,7 +7,6 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import click
@@ -86,14 +85,16 @@ format_option = click.option(
 
 
 def topology_option(function: F) -> F:
-    """-t FILE, required, a file that exists."""
+    """-t FILE, required: a file, or a name of the gallery."""
+    from lab.commands.topologyfile import TopologyFile
+
     return click.option(
         "-t",
         "--topology",
         "topology",
         required=True,
-        type=click.Path(path_type=Path),
-        help="The topology file (*.edge.yml).",
+        type=TopologyFile(),
+        help="The topology file (*.edge.yml), or a name of the gallery: contoso.",
     )(function)
 
 

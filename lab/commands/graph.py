@@ -10,6 +10,7 @@ import click
 from edge.errors import EdgeError, UsageError
 from lab import state
 from lab.commands.common import NamedOption, name_argument, print_json
+from lab.commands.topologyfile import TopologyFile
 
 if TYPE_CHECKING:
     from lab.report.graph import Picture
@@ -27,8 +28,8 @@ FORMATS = ("mermaid", "dot", "svg", "html", "json")
 @click.option(
     "-t",
     "--topology",
-    type=click.Path(path_type=Path),
-    help="Draw what this file would make, without states, instead of a lab that runs.",
+    type=TopologyFile(),
+    help="Draw what this file (or gallery name) would make, without states, instead of a lab that runs.",
 )
 @click.option(
     "--format",

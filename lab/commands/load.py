@@ -22,7 +22,12 @@ from lab.commands.quantities import BitRate, Duration
 @click.argument("words", nargs=-1, required=True, metavar="[NAME] FROM TO", shell_complete=complete_node)
 @click.option("--rate", type=BitRate(), help="How much, of all connections together: 600M. UDP needs it.")
 @click.option(
-    "--for", "seconds", type=Duration(1.0), default="10s", show_default=True, help="How long: 10s, 2m, 1h."
+    "--for",
+    "seconds",
+    type=Duration(1.0),
+    default="10s",
+    show_default=True,
+    help="How long, in whole seconds: 10s, 2m, 1h.",
 )
 @click.option(
     "--udp/--tcp", default=False, show_default=True, help="Packets that nobody sends again, or TCP."

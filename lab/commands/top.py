@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
-import termios
-import time
-import tty
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -78,74 +72,26 @@ def _print(reader: Reader, every_s: float, output: str) -> None:
 
 
 def _watch(reader: Reader, every_s: float) -> None:
-    from rich.live import Live
-
-    from edge.console import console
-    from lab.recording import interrupts
+    from edge.liveview import watch
     from lab.report.top import Drawing
     from lab.top import picture
 
     before = reader.read()
-    first = Drawing(picture(before, None), limited=True)
+    shown = picture(before, None)
     ended = False
-    with ExitStack() as stack:
-        stop = stack.enter_context(interrupts())
-        resized = stack.enter_context(interrupts((signal.SIGWINCH,)))
-        keys = stack.enter_context(_keys())
-        screen = console(sys.stdout, True)
-        live = stack.enter_context(Live(first, console=screen, auto_refresh=False, screen=True))
-        live.refresh()
-        due = time.monotonic() + every_s
-        shown = first.shown
-        while _wait(due, stop, resized, keys, live.refresh):
-            note = ""
-            try:
-                now = reader.read()
-                shown, before = picture(now, before), now
-            except EdgeError as error:
-                # A lab that is being changed cannot always be read; one that is gone never again.
-                reader.forget()
-                if not reader.running:
-                    ended = True
-                    break
-                note = str(error)
-            live.update(Drawing(shown, limited=True, note=note), refresh=True)
-            due = max(due + every_s, time.monotonic())
+
+    def look() -> Drawing | None:
+        nonlocal before, shown, ended
+        try:
+            now = reader.read()
+        except EdgeError as error:
+            # A lab that is being changed cannot always be read; one that is gone never again.
+            reader.forget()
+            ended = not reader.running
+            return None if ended else Drawing(shown, limited=True, note=str(error))
+        shown, before = picture(now, before), now
+        return Drawing(shown, limited=True)
+
+    watch(Drawing(shown, limited=True), look, every_s, whole=True, keys=_ENDS)
     if ended:
         click.echo("the lab has ended", err=True)
-
-
-def _wait(due: float, stop: int, resized: int, keys: int | None, redraw: Callable[[], None]) -> bool:
-    """Until the next look is due; False when somebody wants to end."""
-    poller = select.poll()
-    for fd in (stop, resized, *([keys] if keys is not None else [])):
-        poller.register(fd, select.POLLIN)
-    while True:
-        left_ms = max(0, -int(-(due - time.monotonic()) * 1000 // 1))
-        ready = [fd for fd, _ in poller.poll(left_ms)]
-        if stop in ready:
-            return False
-        if keys in ready:
-            pressed = os.read(keys, 64).decode(errors="replace") if keys is not None else ""
-            if not pressed or _ENDS & set(pressed):
-                return False
-        if resized in ready:
-            os.eventfd_read(resized)
-            redraw()
-        if not ready:
-            return True
-
-
-@contextmanager
-def _keys() -> Iterator[int | None]:
-    """Standard input with each key handed over as it is pressed, unseen; None where it is no terminal."""
-    if not sys.stdin.isatty():
-        yield None
-        return
-    fd = sys.stdin.fileno()
-    before = termios.tcgetattr(fd)
-    try:
-        tty.setcbreak(fd)
-        yield fd
-    finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)

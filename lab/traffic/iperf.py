@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edge.errors import EdgeError
+from edge.errors import EdgeError, UsageError
 
 PROGRAM, PACKAGE = "iperf3", "iperf3"
 CONNECT_MS = 5000
@@ -113,10 +113,14 @@ def server_words(port: int, wanted: LoadWanted) -> tuple[str, ...]:
 
 
 def client_words(address: str, port: int, wanted: LoadWanted) -> tuple[str, ...]:
-    """The command line of the end that begins."""
+    """The command line of the end that begins. Raises UsageError for a time that iperf3 cannot be told."""
+    if wanted.seconds < 1 or wanted.seconds != int(wanted.seconds):
+        below = int(wanted.seconds)
+        either = f"{below}s or {below + 1}s" if below else "1s"
+        raise UsageError(f"a load lasts whole seconds, for {PROGRAM} knows no others; give {either}")
     words = [PROGRAM, "--client", address, "--port", str(port), f"-{wanted.family}", "--json"]
     words += ["--connect-timeout", str(CONNECT_MS)]
-    words += ["--time", f"{max(1, round(wanted.seconds))}", "--parallel", str(wanted.parallel)]
+    words += ["--time", f"{int(wanted.seconds)}", "--parallel", str(wanted.parallel)]
     if wanted.protocol == "udp":
         words += ["--udp", "--length", str(wanted.size)]
     if wanted.reverse:

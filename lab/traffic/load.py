@@ -113,9 +113,10 @@ def run_load(client: Client, wanted: LoadWanted) -> LoadResult:
     if near == far:
         raise UsageError(f"{wanted.source} and {wanted.target} are one node; a load needs two")
     port = _free_port(client, far, wanted)
+    loads = client_words(str(address), port, wanted)
     with _started(client, far, server_words(port, wanted)) as server:
         _wait_ready(client, far, wanted, port, server)
-        with _started(client, near, client_words(str(address), port, wanted)) as loading:
+        with _started(client, near, loads) as loading:
             if not loading.ended(wanted.seconds + END_DEADLINE_S):
                 raise DeadlineError(
                     f"{PROGRAM} from {wanted.source} to {wanted.target} did not end within "

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge.console import show
-from edge.errors import EdgeError
+from edge.errors import EdgeError, UsageError
 from lab.report.calls import load_table, load_words
 from lab.traffic.iperf import LoadWanted, client_words, result, server_words
 
@@ -104,3 +104,14 @@ def test_command_lines_say_what_was_asked() -> None:
     assert "--client 10.50.1.4 --port 5202 -4 --json" in words
     assert words.endswith("--time 2 --parallel 2 --udp --length 1200 --bitrate 150000000")
     assert "--reverse" in client_words("::1", 1, LoadWanted("a", "b", reverse=True, family=6))
+
+
+@pytest.mark.parametrize(("seconds", "either"), [(2.5, "2s or 3s"), (1.0001, "1s or 2s"), (0.2, "give 1s")])
+def test_a_time_that_iperf3_cannot_be_told_is_refused_and_not_rounded(seconds: float, either: str) -> None:
+    with pytest.raises(UsageError, match=either):
+        client_words("10.50.1.4", 5201, LoadWanted("pc1", "vm1", seconds))
+
+
+def test_whole_seconds_are_told_as_they_are() -> None:
+    words = client_words("10.50.1.4", 5201, LoadWanted("pc1", "vm1", 120.0))
+    assert words[words.index("--time") + 1] == "120"
