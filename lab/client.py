@@ -134,16 +134,21 @@ class Client:
                 return "\nits log ends with:\n  " + "\n  ".join(own)
         return ""
 
+    def agree(self) -> dict[str, Any]:
+        """What the supervisor says of itself. Raises UsageError when it speaks another protocol."""
+        hello = self.request("hello")
+        if hello.get("protocol") != PROTOCOL_VERSION:
+            raise UsageError(
+                f"lab {self.directory.name} was started by edgelab {hello.get('edgelab')}, which speaks "
+                f"another protocol; destroy it and deploy again"
+            )
+        return hello
+
     @property
     def model(self) -> LabModel:
         """The model the lab runs, as its supervisor has it. Raises UsageError before it is deployed."""
         if self._model is None:
-            hello = self.request("hello")
-            if hello.get("protocol") != PROTOCOL_VERSION:
-                raise UsageError(
-                    f"lab {self.directory.name} was started by edgelab {hello.get('edgelab')}, which speaks "
-                    f"another protocol; destroy it and deploy again"
-                )
+            hello = self.agree()
             if hello.get("document") is None:
                 raise UsageError(f"lab {self.directory.name} is still being deployed")
             from lab.service.codec import decode_state

@@ -174,6 +174,8 @@ def deploy(
     if all(lab.name != model.name for lab in state.running_labs()):
         require_room(neighbours(model), read_tables())
     with _connection(model.name, spawn) as (client, created):
+        if not created:
+            client.agree()
         answer = client.request(
             "apply", listener, None if step else 120.0, document=model.document, links=links, step=step
         )
@@ -199,6 +201,7 @@ def dry_run(model: LabModel, links: Asked) -> tuple[dict[str, Any], str]:
     for lab in state.running_labs():
         if lab.name == model.name:
             with Client(lab) as client:
+                client.agree()
                 answer = client.request("apply", document=model.document, links=links, dry_run=True)
             return {**answer["plan"], "dropped": answer["dropped"]}, f"against the running lab {model.name}"
     from edge.net.capabilities import choose_realisation, probe_for_lab

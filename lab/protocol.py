@@ -22,7 +22,7 @@ from edge.errors import (
 )
 from lab.refused import RefusedError
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 _CHUNK = 1 << 16
 _MESSAGE_MAX = 64 << 20
 _DESCRIPTORS_MAX = 16
