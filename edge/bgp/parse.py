@@ -166,7 +166,10 @@ def _protocol(head: str, details: Sequence[str], now: datetime | None) -> Protoc
     channels: list[ChannelState] = []
     for line in details:
         if line.startswith("  Channel "):
-            channels.append(ChannelState(name=line.split()[1], state="", table=""))
+            name = line.removeprefix("  Channel ").strip()
+            if not name:
+                raise DaemonError("cannot read BIRD's answer: a channel without a name")
+            channels.append(ChannelState(name=name.split()[0], state="", table=""))
             continue
         detail = _DETAIL.fullmatch(line.rstrip())
         if detail is None:

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.bgp.parse import (
+    CODE_PROTOCOL,
+    CODE_PROTOCOL_DETAIL,
     parse_bfd_sessions,
     parse_line,
     parse_log_line,
@@ -239,6 +241,15 @@ def test_a_route_that_cannot_be_read_is_an_error_of_the_daemon(text: str) -> Non
 def test_a_status_without_version_is_an_error_of_the_daemon() -> None:
     with pytest.raises(DaemonError, match="without version"):
         parse_status(parse_replies("0013 Daemon is up and running\n"))
+
+
+def test_a_channel_without_a_name_is_an_error_of_the_daemon() -> None:
+    head, detail = (
+        (CODE_PROTOCOL, "ams BGP --- up 10:00:00 Established"),
+        (CODE_PROTOCOL_DETAIL, "  Channel  "),
+    )
+    with pytest.raises(DaemonError, match="a channel without a name"):
+        parse_protocols([Reply(*head), Reply(*detail)])
 
 
 def test_paths_with_sets_and_unknown_attributes_are_read() -> None:
