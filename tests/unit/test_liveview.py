@@ -42,7 +42,8 @@ class Shell:
         end = time.monotonic() + deadline_s
         while word not in self.written[after:]:
             ready = select.select([self.fd], [], [], max(0.0, end - time.monotonic()))[0]
-            assert ready, f"{word!r} has not come: {self.written[-600:]!r}"
+            in_time = ready and time.monotonic() < end
+            assert in_time, f"{word!r} has not come: {self.written[-600:]!r}"
             self.written += os.read(self.fd, 65536).decode(errors="replace")
         return self.written.index(word, after) + len(word)
 
@@ -59,12 +60,16 @@ class Shell:
         )
 
 
+LOGIN = ("env", "--default-signal=INT,QUIT,HUP,TERM,TSTP")
+"""Who started the tests may ignore some of them, and what is ignored is inherited."""
+
+
 @contextlib.contextmanager
 def shell(words: str) -> Iterator[Shell]:
     """With `set -m` each program has a group of its own, whose parent bash is: so the kernel stops it."""
     fd, slave = pty.openpty()
     before = termios.tcgetattr(slave)
-    command = ["setsid", "--ctty", "bash", "--norc", "-c", f"set -m\n{words}"]
+    command = ["setsid", "--ctty", *LOGIN, "bash", "--norc", "-c", f"set -m\n{words}"]
     environment = {**os.environ, "TERM": "xterm-256color", "LINES": "24", "COLUMNS": "100"}
     process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment)
     try:
