@@ -164,15 +164,8 @@ class _View:
         """Wait for it: to set a terminal stops a process in the background. False: ended meanwhile."""
         fd = sys.stdout.fileno()
         while not self._signals.ended:
-            try:
-                termios.tcsetattr(fd, termios.TCSANOW, termios.tcgetattr(fd))
-            except termios.error as error:
-                if error.args[0] == errno.EINTR:
-                    continue
-                # EIO: in the background, and no shell could ever bring us forth: nothing to wait for.
-                if error.args[0] != errno.EIO:
-                    raise
-            return True
+            if _set(lambda: termios.tcsetattr(fd, termios.TCSANOW, termios.tcgetattr(fd))):
+                return True
         return False
 
     def draw(self, picture: RenderableType) -> None:
@@ -193,6 +186,9 @@ class _View:
             if heard & _ENDS:
                 return False
             if heard & {signal.SIGTSTP, signal.SIGCONT}:
+                # Who was only sent on may be in the background, where what is given back is not ours.
+                if signal.SIGTSTP not in heard and not self._in_foreground():
+                    return False
                 self._held.close()
                 if signal.SIGTSTP in heard:
                     self._signals.stop()
@@ -213,7 +209,27 @@ def _each_key(fd: int) -> Iterator[None]:
     before = termios.tcgetattr(fd)
     try:
         # Not after what is still to be written: that would be a wait, which signals break off.
-        tty.setcbreak(fd, termios.TCSANOW)
+        _set_at_last(lambda: tty.setcbreak(fd, termios.TCSANOW))
         yield
     finally:
-        termios.tcsetattr(fd, termios.TCSANOW, before)
+        _set_at_last(lambda: termios.tcsetattr(fd, termios.TCSANOW, before))
+
+
+def _set(change: Callable[[], object]) -> bool:
+    """Set a terminal; False when a signal broke it off: the process was stopped for it and goes on now.
+
+    EIO counts as done: in the background, and no shell could ever bring us forth: nothing to wait for.
+    """
+    try:
+        change()
+    except termios.error as error:
+        if error.args[0] not in (errno.EINTR, errno.EIO):
+            raise
+        return bool(error.args[0] == errno.EIO)
+    return True
+
+
+def _set_at_last(change: Callable[[], object]) -> None:
+    """Set a terminal, however often the process is stopped for it."""
+    while not _set(change):
+        pass

@@ -127,8 +127,10 @@ class FrameSource:
             # Nothing is added to it any more, so this ends.
             while taken := list(self._drain(number, sock)):
                 frames += taken
+            # In this order: another thread may ask for `vanished` meanwhile.
+            self._deserted[fd] = (number, sock)
+            del self._sockets[fd]
             self.absences[number] += 1
-            self._deserted[fd] = self._sockets.pop(fd)
         for fd, (number, sock) in list(self._deserted.items()):
             if _bound(sock, self.places[number]):
                 self._sockets[fd] = self._deserted.pop(fd)
@@ -181,7 +183,7 @@ class FrameSource:
 
     def vanished(self) -> dict[str, bool]:
         """Devices that were deleted meanwhile -> whether each is back."""
-        gone = {number for number, _ in self._deserted.values()}
+        gone = {number for number, _ in list(self._deserted.values())}
         return {
             str(place.at): number not in gone
             for number, place in enumerate(self.places)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+import shutil
 import stat
 import threading
 import time
@@ -86,16 +87,23 @@ class StreamSink:
 def replace_file(path: Path, data: bytes) -> None:
     """Make `data` what a file contains, or leave it as it is and raise OSError: a full disk cuts nothing off.
 
-    A device or pipe is written to instead, since it cannot be replaced.
+    A device or pipe is written to instead, since it cannot be replaced, and so is a file in a folder where
+    nothing can be made.
     """
     if path.exists() and not path.is_file():
         path.write_bytes(data)
         return
     target = path.resolve()
-    draft = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
+    draft = target.with_name(f".edgelab.{os.getpid()}.{threading.get_ident()}")
     try:
         draft.write_bytes(data)
+        if target.exists():
+            shutil.copymode(target, draft)
         draft.replace(target)
+    except PermissionError:
+        draft.unlink(missing_ok=True)
+        # A folder in which nothing may be made can hold a file that may be written to.
+        target.write_bytes(data)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise

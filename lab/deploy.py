@@ -220,4 +220,5 @@ def dry_run(model: LabModel, links: Asked) -> tuple[dict[str, Any], str]:
         reason = f"assuming {name} links, which this user cannot make here"
     else:
         name, reason = chosen.name, f"{chosen.name} links: {chosen.reason}"
-    return diff(compile_lab(model, name), ()).to_json(), f"lab {model.name} does not run yet; {reason}"
+    plan = {**diff(compile_lab(model, name), ()).to_json(), "dropped": []}
+    return plan, f"lab {model.name} does not run yet; {reason}"

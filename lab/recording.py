@@ -112,12 +112,13 @@ def record(
     listened to, so that what cannot begin empties no file; whoever gives it closes what it opened. on_ready
     is called once listening has begun. Raises EdgeError or OSError when it cannot begin.
     """
-    end = None if duration_s is None else time.monotonic() + duration_s
     chosen = sift or Everything()
     # A filter and a verdict want to see more of a frame than may be kept of it.
     seen_octets = snaplen if sift is None else MAX_SNAPLEN
     with FrameSource(access, places, min(seen_octets, MAX_SNAPLEN)) as source:
         sink = StreamSink(stream() if callable(stream) else stream, stop_fds)
+        # Not before: to open a pipe takes until somebody reads it.
+        end = None if duration_s is None else time.monotonic() + duration_s
         if ring is None:
             sink.write([preamble(places, snaplen, chosen)])
         if on_ready:

@@ -121,10 +121,11 @@ def judge_never(
     wrapped = {key: count for key, count in tally.wrapped.items() if key[0] in forbidden}
     hidden = {key: count for key, count in tally.hidden.items() if key[0] in forbidden}
     missed = {at: count for at, count in tally.dropped.items() if at in forbidden}
+    gone = sorted(tally.vanished & forbidden)
     evidence = {**arrivals(tally), "seen": [sighting_json(item, n) for item, n in found.items()]}
     evidence["wrapped"] = [{"link": at, "way": way, "packets": n} for (at, way), n in wrapped.items()]
     evidence["unreadable"] = [{"link": at, "kind": kind, "frames": n} for (at, kind), n in hidden.items()]
-    evidence["missed"] = missed
+    evidence["missed"], evidence["vanished"] = missed, gone
     evidence["seen_at_source"] = sum(n for item, n in tally.seen.items() if item.link in own)
     who = f"{check.class_name} {check.source} -> {check.target}"
     if found or wrapped:
@@ -140,6 +141,11 @@ def judge_never(
     if not evidence["seen_at_source"]:
         words = f"not even seen at {check.source}, so nothing is proven about {check.link}"
         return Verdict(False, f"{who}: {words}", evidence)
+    if gone:
+        words = (
+            f"cannot be proven: {' and '.join(gone)} was deleted meanwhile, and nobody saw what passed then"
+        )
+        return Verdict(False, f"{who}: {words}; check again", evidence)
     if hidden or missed:
         return Verdict(False, f"{who}: {_unproven(check, hidden, missed, inside)}", evidence)
     words = f"{arrived_words(tally, check.class_name)}; none on {check.link}"

@@ -74,7 +74,8 @@ class Tally:
     """What was seen so far: how often each sighting; how many packets were sent, and how many arrived.
 
     wrapped: packets of ours inside something else, by link and way. hidden: frames that nobody can look into,
-    by link and kind. dropped: frames that a capture missed, by device.
+    by link and kind. dropped: frames that a capture missed, by device. vanished: devices that were deleted
+    meanwhile, also those that came back.
     """
 
     token: bytes
@@ -85,6 +86,7 @@ class Tally:
     wrapped: Counter[tuple[str, Way]] = field(default_factory=Counter)
     hidden: Counter[tuple[str, str]] = field(default_factory=Counter)
     dropped: dict[str, int] = field(default_factory=dict)
+    vanished: frozenset[str] = frozenset()
 
     def payload(self, class_name: str, way: Way) -> bytes:
         """What a packet of ours carries."""
@@ -214,6 +216,7 @@ def observe(
                 break
         source.count_drops()
         tally.dropped = source.drops_by_place()
+        tally.vanished = frozenset(source.vanished())
     return tally
 
 

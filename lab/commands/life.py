@@ -93,7 +93,7 @@ def deploy_command(
         for number, item in enumerate(plan["steps"], 1):
             click.echo(f"{number:4} {item['action']:6} {item['object']}")
         counts = ", ".join(f"{count} to {action}" for action, count in plan["counts"].items() if count)
-        tell_dropped(plan.get("dropped", ()))
+        tell_dropped(plan["dropped"])
         click.echo(f"{counts or 'nothing to do'} ({note})", err=True)
         return EXIT_OK
     progress = Progress(step)

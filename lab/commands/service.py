@@ -223,6 +223,7 @@ def carry_out(
 
     Raises RefusedError when the service says no.
     """
+    client.agree()
     fields = {"command": order.command, "site": order.site, "dry_run": order.dry_run}
     answer = client.request("service", listener, 120.0, **fields)
     waited: dict[str, Any] = {"pending": [], "seconds": 0.0}

@@ -9,7 +9,7 @@ import click
 
 
 class TopologyFile(click.Path):
-    """A topology file's path. `contoso` is the gallery's, unless a file is called so; nothing is opened."""
+    """A topology file's path. `contoso` is the gallery's, unless something here is called so."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -18,7 +18,7 @@ class TopologyFile(click.Path):
         """The path. One that leads nowhere is told of by who reads it."""
         from lab.drills.topologies import GALLERY, SUFFIX, gallery
 
-        path = Path(str(super().convert(value, param, ctx)))
-        if not path.exists() and str(path) in gallery():
-            return GALLERY / f"{path}{SUFFIX}"
-        return path
+        word = str(value)
+        if "/" not in word and word.removesuffix(SUFFIX) in gallery() and not Path(word).exists():
+            return GALLERY / f"{word.removesuffix(SUFFIX)}{SUFFIX}"
+        return super().convert(value, param, ctx)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from edge.errors import EdgeError
+from edge.errors import DeadlineError, EdgeError
 from lab.client import Client
 
 DEADLINE_S = 120.0
@@ -51,7 +51,7 @@ def heal_each(client: Client, names: Iterable[str]) -> dict[str, str]:
     """Heal those of these faults that are active, the newest first, one by one; name -> why, of those left.
 
     What is refused alone is tried again, all of it together, after the others. Raises EdgeError when the lab
-    does not tell which faults are active.
+    does not tell which faults are active, DeadlineError when it does not answer in time.
     """
     chosen = set(names)
     why: dict[str, str] = {}
@@ -59,6 +59,9 @@ def heal_each(client: Client, names: Iterable[str]) -> dict[str, str]:
     def attempt(*these: str) -> None:
         try:
             heal(client, these)
+        except DeadlineError:
+            # The answer is still owed, and whoever asked next would take it for theirs.
+            raise
         except EdgeError as error:
             why.update(dict.fromkeys(these, str(error)))
 

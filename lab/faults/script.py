@@ -70,7 +70,7 @@ def run(
     except BaseException as error:
         _mend(client, mine, error)
         raise
-    for name in overdue.keys() - why.keys():
+    for name in [one for one in overdue if one not in why]:
         del lasting[name]
         on_moment(overdue[name], time.monotonic() - began)
     if why:

@@ -198,6 +198,7 @@ def _hold(supervisor: Supervisor, channel: Channel, active: Active, seconds: flo
 def _heal_later(supervisor: Supervisor, active: Active) -> None:
     """Heal a fault whose time is over as soon as no other one fits only together with it."""
     model = None
+    tries_left = HEAL_TRIES
     while not supervisor.stopping:
         seen = supervisor.bus.count
         with supervisor.apply_lock:
@@ -212,7 +213,10 @@ def _heal_later(supervisor: Supervisor, active: Active) -> None:
                         _heal(supervisor, None, world, (now,))
                     except EdgeError as error:
                         supervisor.report(f"fault {active.fault.name} is not healed: {error}")
-                    return
+                        tries_left -= 1
+                        model = None
+                    if model is not None or not tries_left:
+                        return
         supervisor.bus.wait(seen, LONGEST_S)
 
 

@@ -116,7 +116,7 @@ def test_sent_to_the_background_it_waits_until_it_has_the_terminal_again() -> No
         assert window.given_back
 
 
-@pytest.mark.parametrize("before", ["", "bg;"])
+@pytest.mark.parametrize("before", ["", "bg; wait %1;"])
 def test_what_is_stopped_can_be_ended(before: str) -> None:
     with shell(f"{KEYED}; {before} kill %1; wait -f %1; echo ENDED=$?; read -r") as window:
         window.until("look")

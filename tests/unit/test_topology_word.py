@@ -25,3 +25,9 @@ def test_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.Mon
     wrong = CliRunner().invoke(cli, ["validate", "-t", "contoso"])
     assert isinstance(wrong.exception, InputError)
     assert "contoso:1:7" in str(wrong.exception)
+
+
+@pytest.mark.parametrize("word", ["./contoso", "contoso/", "/contoso", "x" * 300])
+def test_a_path_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(CliRunner().invoke(cli, ["validate", "-t", word]).exception, InputError)
