@@ -51,13 +51,16 @@ class Shell:
         os.write(self.fd, keys.encode())
 
     @property
-    def given_back(self) -> bool:
-        """The cursor is seen, the screen is the ordinary one, and keys are as they were."""
-        return (
-            self.written.rfind(SHOWN) > self.written.rfind(HIDDEN)
-            and self.written.count(ALTERNATE) == self.written.count(BACK)
-            and termios.tcgetattr(self.slave) == self.before
+    def screen_given_back(self) -> bool:
+        """The cursor is seen, and the screen is the ordinary one."""
+        return self.written.rfind(SHOWN) > self.written.rfind(HIDDEN) and (
+            self.written.count(ALTERNATE) == self.written.count(BACK)
         )
+
+    @property
+    def given_back(self) -> bool:
+        """That, and keys are as they were."""
+        return self.screen_given_back and termios.tcgetattr(self.slave) == self.before
 
 
 LOGIN = ("env", "--default-signal=INT,QUIT,HUP,TERM,TSTP")
@@ -114,6 +117,20 @@ def test_sent_to_the_background_it_waits_until_it_has_the_terminal_again() -> No
         window.press("q")
         window.until("ENDED=0", waited)
         assert window.given_back
+
+
+def test_stopped_without_a_word_and_sent_to_the_background_it_goes_on_when_it_is_back() -> None:
+    words = f"{KEYED}; bg; wait %1; echo WAITED=$?; read -r; fg >/dev/null; echo ENDED=$?; read -r"
+    with shell(words) as window:
+        window.until("look")
+        os.killpg(os.tcgetpgrp(window.fd), signal.SIGSTOP)
+        waited = window.until(f"WAITED={128 + signal.SIGTTOU}")
+        window.press("\r")
+        window.until("look", waited)
+        window.press("q")
+        window.until("ENDED=0", waited)
+        # Keys are as bash found them when it was stopped: it puts that back after `fg`.
+        assert window.screen_given_back
 
 
 @pytest.mark.parametrize("before", ["", "bg; wait %1;"])
