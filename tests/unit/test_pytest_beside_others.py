@@ -47,6 +47,12 @@ def test_takes_a_lab(lab):
     raise AssertionError("it got one")
 """
 
+WITHOUT_EDITABLE = """
+import sys
+
+sys.meta_path[:] = [one for one in sys.meta_path if not getattr(one, "__module__", "").startswith("__editable__")]
+"""
+
 
 def entry_point() -> str:
     found = re.search(
@@ -141,6 +147,8 @@ def test_our_packages_are_known_as_ours_and_a_plugin_alone_says_so(project: Path
         (site / name).unlink()
     (project / "edge.py").unlink()
     (project / "test_theirs.py").unlink()
+    # An editable installation of the Python that runs us would still give its own.
+    (project / "conftest.py").write_text(WITHOUT_EDITABLE)
     code, text = run(project, site, "python -m pytest")
     assert code == 1, text
     assert "edgelab: Python finds no package edge: edgelab is installed by half" in text
