@@ -6,6 +6,7 @@ import contextlib
 import os
 import pty
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,8 +17,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-CLASSES = f"{sys.executable} -m edge.cli classes --watch --every 0.1"
-KEYED = f"""{sys.executable} -c '
+PYTHON = shlex.quote(sys.executable)
+CLASSES = f"{PYTHON} -m edge.cli classes --watch --every 0.1"
+KEYED = f"""{PYTHON} -c '
 from itertools import count
 from edge.liveview import watch
 numbers = count()
@@ -154,7 +156,7 @@ def test_sigterm_ends_it_and_the_terminal_is_as_it_was(program: str) -> None:
 
 
 def test_a_signal_ends_a_look_that_takes_long() -> None:
-    program = f"""{sys.executable} -c '
+    program = f"""{PYTHON} -c '
 import select
 from edge.liveview import watch
 def look():

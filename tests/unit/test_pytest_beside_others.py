@@ -50,7 +50,10 @@ def test_takes_a_lab(lab):
 WITHOUT_EDITABLE = """
 import sys
 
-sys.meta_path[:] = [one for one in sys.meta_path if not getattr(one, "__module__", "").startswith("__editable__")]
+def editable(finder):
+    return getattr(finder, "__module__", "").startswith("__editable__")
+
+sys.meta_path[:] = [one for one in sys.meta_path if not editable(one)]
 """
 
 
