@@ -129,3 +129,12 @@ def test_a_ring_keeps_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_ring_without_a_limit_is_refused() -> None:
     with pytest.raises(ValueError, match="limit"):
         Ring()
+
+
+def test_a_file_that_is_replaced_keeps_who_may_read_it(tmp_path: Path) -> None:
+    path = tmp_path / ("long" * 60 + ".pcapng")
+    path.write_bytes(b"former")
+    path.chmod(0o600)
+    replace_file(path, b"new")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", 0o600)
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]

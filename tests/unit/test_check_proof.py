@@ -64,7 +64,9 @@ def test_our_packets_are_found_inside_others_and_not_where_icmp_quotes_them() ->
     assert carries(ether(udp(20002, b"another!")), TOKEN) == -1
 
 
-def never(*frames: bytes, dropped: int = 0, inside: tuple[str, ...] = ()) -> tuple[bool, str]:
+def never(
+    *frames: bytes, dropped: int = 0, inside: tuple[str, ...] = (), vanished: str = ""
+) -> tuple[bool, str]:
     tally = Tally(TOKEN, ("default",))
     tally.seen[Sighting("pc1:eth0", "out", "default", 0, ())] += 8
     for way in ("out", "in"):
@@ -72,9 +74,16 @@ def never(*frames: bytes, dropped: int = 0, inside: tuple[str, ...] = ()) -> tup
     for frame in frames:
         tally.take("hq-inet:internet", frame)
     tally.dropped = {"hq-inet:internet": dropped} if dropped else {}
+    tally.vanished = frozenset({vanished} - {""})
     check = NeverCheck("pc1", "vm1", "hq-inet-internet")
     verdict = judge_never(check, tally, {"hq-inet:internet"}, {"pc1:eth0"}, inside)
     return verdict.ok, verdict.words
+
+
+def test_never_is_not_proven_where_the_device_was_away() -> None:
+    ok, words = never(vanished="hq-inet:internet")
+    assert (ok, "hq-inet:internet was deleted meanwhile" in words) == (False, True)
+    assert never(vanished="vm1:eth0")[0], "another device says nothing of this one"
 
 
 def test_never_is_not_proven_by_frames_that_cannot_be_read() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import lab
-from edge.errors import EdgeError, UsageError
+from edge.errors import DeadlineError, EdgeError, UsageError
 from lab.faults import script as running
 from lab.faults.calls import heal_each, not_healed
 from lab.faults.faulted import clinging, read
@@ -185,3 +185,27 @@ def test_all_that_is_left_is_told_a_line_each() -> None:
     lines = not_healed({"one": "no", "two": "never"}).splitlines()
     assert lines[:2] == ["not healed: one: no", "not healed: two: never"]
     assert "edgelab fault list" in lines[2]
+
+
+class Late(OfALab):
+    """Does not answer a heal in time; the answer would come to whatever is asked next."""
+
+    def __init__(self, model: LabModel) -> None:
+        super().__init__(model)
+        self.verbs: list[str] = []
+
+    def request(self, op: str, *words: object, **fields: Any) -> dict[str, Any]:
+        self.verbs.append(op)
+        if op == "heal":
+            raise DeadlineError("the lab did not answer")
+        return super().request(op, *words, **fields)
+
+
+def test_nothing_more_is_asked_of_a_lab_that_owes_an_answer(contoso: LabModel) -> None:
+    late = Late(contoso)
+    late.request("fault", **{**LOSS, "name": "first"})
+    late.request("fault", **{**LOSS, "target": "vm1", "name": "second"})
+    late.verbs.clear()
+    with pytest.raises(DeadlineError):
+        heal_each(late, ["first", "second"])  # type: ignore[arg-type]
+    assert late.verbs == ["faults", "heal"]

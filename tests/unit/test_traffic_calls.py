@@ -268,7 +268,8 @@ def test_every_medium_has_a_pattern_and_one_packet_an_interval_is_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("10s", 10), ("500ms", 0.5), ("2m", 120), ("2min", 120), ("1h", 3600), ("1.5", 1.5)]
+    ("text", "seconds"),
+    [("10s", 10), ("500ms", 0.5), ("2m", 120), ("2min", 120), ("1h", 3600), ("1.5", 1.5), ("4.1m", 246)],
 )
 def test_times_have_units(text: str, seconds: float) -> None:
     assert Duration(0.1).convert(text, None, None) == seconds
