@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from labs import Labs
+from labs import Labs, own_labs
 
 from edge.net import namespaces as ns
 from edge.net.capabilities import probe
@@ -103,12 +103,11 @@ def labs(tmp_path: Path, fork_server: Server, request: pytest.FixtureRequest) ->
     """
     if os.geteuid() != 0:
         pytest.skip("needs root: makes network namespaces")
-    made = Labs(tmp_path / "labs", tmp_path, fork_server)
-    shown = realisation_shown(request.node)
-    if shown is not None:
-        made.environment["EDGELAB_DEPLOY_LINKS"] = shown
-    yield made
-    made.destroy_all()
+    with own_labs(tmp_path, fork_server) as made:
+        shown = realisation_shown(request.node)
+        if shown is not None:
+            made.environment["EDGELAB_DEPLOY_LINKS"] = shown
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +115,5 @@ def module_labs(tmp_path_factory: pytest.TempPathFactory, fork_server: Server) -
     """Like `labs`, for all tests of a module: they share its labs."""
     if os.geteuid() != 0:
         pytest.skip("needs root: makes network namespaces")
-    scratch = tmp_path_factory.mktemp("module")
-    made = Labs(scratch / "labs", scratch, fork_server)
-    yield made
-    made.destroy_all()
+    with own_labs(tmp_path_factory.mktemp("module"), fork_server) as made:
+        yield made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from lab.state import RunDirectory
 OPEN, UPDATE = "1", "2"
 CS6 = "48"
 MICROSOFT = "12076"
+BGP_MARKER = 16
+BGP_MESSAGE = re.compile(rb"\xff{%d,}(?P<length>[^\xff].)(?P<kind>.)" % BGP_MARKER, re.DOTALL)
+"""How a message begins (RFC 4271, 4.1). What is before the marker can end in its octet too."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,30 @@ def restart_a_session(labs: Labs, model: LabModel) -> Restarted:
     return Restarted(end, session)
 
 
-def wait_for(labs: Labs, model: LabModel, restarted: Restarted) -> None:
-    """Until the session that began anew is up: checks need not have waited for it."""
+def wait_for(labs: Labs, model: LabModel, restarted: Restarted, path: Path) -> None:
+    """Until the session that began anew is up, and what it told is in the capture."""
     name = protocol_name(restarted.session)
     with Client(RunDirectory(labs.directory / model.name)) as client:
         bird = client.bird(restarted.end.namespace)
         until(lambda: bird.protocols(name)[0].established, f"{name} in {restarted.end.namespace}", 60.0)
+    # Checks need not have waited for it; and it is Established before its first UPDATE is sent.
+    until(lambda: has_told(path.read_bytes(), restarted.session), f"an UPDATE of {name} in {path.name}")
+
+
+def has_told(octets: bytes, session: Session) -> bool:
+    """Whether an UPDATE with Microsoft's AS number stands behind an OPEN of this end."""
+    way = session.local.packed + session.neighbor.packed
+    back = session.neighbor.packed + session.local.packed
+    opened = False
+    for found in BGP_MESSAGE.finditer(octets):
+        if octets.rfind(way, 0, found.start()) < octets.rfind(back, 0, found.start()):
+            continue
+        length, kind = int.from_bytes(found["length"], "big"), str(found["kind"][0])
+        message = octets[found.start("length") - BGP_MARKER : found.start("length") - BGP_MARKER + length]
+        opened = opened or kind == OPEN
+        if opened and kind == UPDATE and int(MICROSOFT).to_bytes(4, "big") in message:
+            return True
+    return False
 
 
 def assert_reads_well(model: LabModel, path: Path, restarted: Restarted) -> None:

@@ -8,8 +8,10 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ CONTOSO = Path(__file__).parents[2] / "lab" / "topologies" / "contoso.edge.yml"
 
 @dataclass
 class Labs:
-    """The program with one EDGELAB_DIR; `destroy_all` in the fixture's end.
+    """The program with one EDGELAB_DIR; `own_labs` makes one for a fixture.
 
     server: what forks the commands; None starts the program itself. constants: "module.NAME" -> value, set
     in forked commands before they begin.
@@ -93,6 +95,21 @@ class Labs:
     def destroy_all(self) -> None:
         """Take every lab away."""
         self.ok("destroy", "--all")
+
+
+@contextmanager
+def own_labs(scratch: Path, server: Server | None = None) -> Iterator[Labs]:
+    """The program with a run directory of its own, whose labs are destroyed at the end.
+
+    scratch: for all other files. The run directory is not in there: a socket's path has 107 octets at most,
+    and how long the names of pytest's folders are depends on how often it ran on the machine.
+    """
+    with tempfile.TemporaryDirectory(prefix="labs") as directory:
+        made = Labs(Path(directory) / "labs", scratch, server)
+        try:
+            yield made
+        finally:
+            made.destroy_all()
 
 
 def contoso(**changes: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from frr import needs_frr
-from labs import CONTOSO, Labs, established, until
+from labs import CONTOSO, Labs, established, own_labs, until
 
 from edge.bgp.state import RouteInfo
 from lab.client import Client
@@ -37,13 +37,10 @@ def own(tmp_path_factory: pytest.TempPathFactory, fork_server: Server) -> Iterat
     A session is up before its routes have passed: FRR collects what it says for a second.
     """
     scratch = tmp_path_factory.mktemp("frr")
-    labs = Labs(scratch / "labs", scratch, fork_server)
-    try:
+    with own_labs(scratch, fork_server) as labs:
         labs.ok("deploy", "-t", str(TOPOLOGY), "--wait", "60")
         labs.ok("check", NAME, "--deadline", "60")
         yield labs
-    finally:
-        labs.destroy_all()
 
 
 def vtysh(labs: Labs, command: str) -> Any:

@@ -58,7 +58,7 @@ def test_a_topology_of_the_gallery_deploys_and_its_checks_hold(labs: Labs, path:
         with capturing(labs, model.name, "all", "--verdict") as capture:
             restarted = restart_a_session(labs, model)
             report = labs.json("check", model.name)
-            wait_for(labs, model, restarted)
+            wait_for(labs, model, restarted, capture.path)
         assert_reads_well(model, capture.path, restarted)
     assert len(report["checks"]) == len(model.checks) > 0
     assert [one for one in report["checks"] if not one["ok"]] == []

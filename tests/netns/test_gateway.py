@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from forkserver import Server
-from labs import Labs, contoso, established, until
+from labs import Labs, contoso, established, own_labs, until
 
 pytestmark = pytest.mark.root
 
@@ -91,12 +91,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory, fork_server: Server) -> Iterat
     if os.geteuid() != 0:
         pytest.skip("needs root: makes network namespaces")
     scratch = tmp_path_factory.mktemp("gateway")
-    labs = Labs(scratch / "labs", scratch, fork_server)
-    try:
+    with own_labs(scratch, fork_server) as labs:
         assert labs.json("deploy", "-t", str(labs.file(document())))["pending"] == []
         yield labs
-    finally:
-        labs.destroy_all()
 
 
 class Listener:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from forkserver import Server
-from labs import Labs, contoso, until
+from labs import Labs, contoso, own_labs, until
 from uptimes import assert_undisturbed, uptimes
 
 pytestmark = pytest.mark.root
@@ -57,12 +57,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory, fork_server: Server) -> Iterat
     if os.geteuid() != 0:
         pytest.skip("needs root: makes network namespaces")
     scratch = tmp_path_factory.mktemp("rate")
-    labs = Labs(scratch / "labs", scratch, fork_server)
-    try:
+    with own_labs(scratch, fork_server) as labs:
         assert labs.json("deploy", "-t", str(labs.file(document())))["pending"] == []
         yield labs
-    finally:
-        labs.destroy_all()
 
 
 def installed(labs: Labs, vnet: str) -> list[tuple[str, str, int]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 import pytest
-from labs import CONTOSO, Labs, until
+from labs import CONTOSO, Labs, own_labs, until
 
 from edge.model import MSEE_ASN, Router, Vrf
 from lab.capture import FrameSource
@@ -64,14 +64,11 @@ class Lab:
 @pytest.fixture(scope="module")
 def lab(fork_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     scratch = tmp_path_factory.mktemp("ipvpn")
-    labs = Labs(scratch / "labs", scratch, fork_server)
-    try:
+    with own_labs(scratch, fork_server) as labs:
         done = labs.json("deploy", "-t", str(TOPOLOGY), "--wait", "60")
         assert done["pending"] == []
         with Client(RunDirectory(labs.directory / "any-to-any")) as client:
             yield Lab(labs, client, done["realisation"]["core"])
-    finally:
-        labs.destroy_all()
 
 
 @dataclass(frozen=True)

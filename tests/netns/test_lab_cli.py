@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from labs import Labs, contoso, until
+from labs import Labs, contoso, own_labs, until
 
 from edge.bgp.daemon import find_bird
 from edge.net.capabilities import found_program
@@ -34,9 +34,8 @@ INTERRUPT = b"\x03"
 @pytest.fixture
 def labs(tmp_path: Path) -> Iterator[Labs]:
     """Labs by the program itself, started as a user starts it."""
-    made = Labs(tmp_path / "labs", tmp_path)
-    yield made
-    made.destroy_all()
+    with own_labs(tmp_path) as made:
+        yield made
 
 
 def small(**changes: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
-from labs import CONTOSO, Labs, until
+from labs import CONTOSO, Labs, own_labs, until
 from ordinary import USER, ordinary_labs
 from test_lab_cli import assert_nothing_left, small
 
@@ -45,10 +45,9 @@ INTERNET = "hq-inet-internet"
 def lab(tmp_path_factory: pytest.TempPathFactory, fork_server: Server) -> Iterator[Labs]:
     """The gallery's lab of names, for all tests that leave it as they found it."""
     scratch = tmp_path_factory.mktemp("names")
-    made = Labs(scratch / "labs", scratch, fork_server)
-    made.ok("deploy", "-t", str(NAMES))
-    yield made
-    made.destroy_all()
+    with own_labs(scratch, fork_server) as made:
+        made.ok("deploy", "-t", str(NAMES))
+        yield made
 
 
 def page(labs: Labs, *command: str) -> dict[str, str]:

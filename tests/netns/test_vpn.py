@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from forkserver import Server
-from labs import CONTOSO, Labs, until
+from labs import CONTOSO, Labs, own_labs, until
 
 from edge.net.ipsec import probe
 from lab.client import Client
@@ -29,12 +29,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory, fork_server: Server) -> Iterat
     if os.geteuid() != 0:
         pytest.skip("needs root: makes network namespaces")
     scratch = tmp_path_factory.mktemp("vpn")
-    labs = Labs(scratch / "labs", scratch, fork_server)
-    try:
+    with own_labs(scratch, fork_server) as labs:
         assert labs.json("deploy", "-t", str(TOPOLOGY))["pending"] == []
         yield labs
-    finally:
-        labs.destroy_all()
 
 
 def ping(labs: Labs, source: str, target: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from forkserver import Server
-from labs import CONTOSO, Labs, until
+from labs import CONTOSO, Labs, own_labs, until
 
 from lab.client import Client
 from lab.state import RunDirectory
@@ -42,12 +42,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory, fork_server: Server) -> Iterat
     if os.geteuid() != 0:
         pytest.skip("needs root: makes network namespaces")
     scratch = tmp_path_factory.mktemp("ike")
-    labs = Labs(scratch / "labs", scratch, fork_server)
-    try:
+    with own_labs(scratch, fork_server) as labs:
         assert labs.json("deploy", "-t", str(TOPOLOGY))["pending"] == []
         yield labs
-    finally:
-        labs.destroy_all()
 
 
 def document() -> dict[str, Any]:
