@@ -1,4 +1,5 @@
 #include "lanes.h"
+#include "linear.h"
 
 #ifndef EDGE_SOURCES
 #error "build with edge/fastpath/build.py, which defines EDGE_SOURCES"

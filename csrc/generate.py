@@ -33,9 +33,10 @@ from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 OUTPUT = HERE.parent / "edge" / "fastpath"
+PACKET_CORE = ("octets.h", "parse.h", "classify.h", "rewrite.h")
 OBJECTS: dict[str, tuple[str, ...]] = {
     "tags": ("tags.bpf.c", "wire.bpf.h", "tags.h", "policer.h"),
-    "mark": ("mark.bpf.c", "wire.bpf.h", "mark.h", "policy.h", "classify.h"),
+    "mark": ("mark.bpf.c", "wire.bpf.h", "mark.h", "policy.h", *PACKET_CORE),
     "impair": ("impair.bpf.c", "turnout.h"),
 }
 """Object -> its sources; the first is compiled, the others are what it includes."""

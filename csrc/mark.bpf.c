@@ -21,7 +21,7 @@
  * the new one, whole.
  *
  * Invariants: no function call, no GPL-only helper; helpers and map types of kernel 5.15. The key lies in
- * map memory, see classify.h; one per CPU is enough, since a program at tc is not interrupted by another.
+ * map memory, see parse.h; one per CPU is enough, since a program at tc is not interrupted by another.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -37,7 +37,7 @@
 
 #define TCI_VID 0x0fff
 
-/* Enough for all that classify.h may read: two tags, IPv6, its extension headers, UDP, a hint. */
+/* Enough for all that parse.h may read: two tags, IPv6, its extension headers, UDP, a hint. */
 #define HEADERS_MAX (EDGE_ETHERNET + 2 * 4 + 40 + 512 + 8 + 20)
 
 struct edge_map SEC("maps") markings = {

@@ -40,15 +40,7 @@
 #ifndef EDGE_POLICY_H
 #define EDGE_POLICY_H
 
-#ifdef __bpf__ /* clang finds no libc for this target */
-#include <linux/types.h>
-typedef __u8 uint8_t;
-typedef __u16 uint16_t;
-typedef __u32 uint32_t;
-typedef __u64 uint64_t;
-#else
-#include <stdint.h>
-#endif
+#include "octets.h"
 
 #define EDGE_POLICY_MAGIC 0x31514445 /* "EDQ1" */
 #define EDGE_POLICY_SIZE 0x80000     /* octets of a table in memory and of the map's value: 512 KiB */

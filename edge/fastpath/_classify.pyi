@@ -1,4 +1,4 @@
-"""The C extension as cffi makes it: declarations are those of csrc/policy.h, classify.h and lanes.h."""
+"""The C extension as cffi makes it: declarations are those of csrc/policy.h, parse.h and lanes.h."""
 
 from typing import Any
 

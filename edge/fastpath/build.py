@@ -69,6 +69,7 @@ class Extension(NamedTuple):
 NATIVE = Extension(
     "native", ("frame.h", "native.h"), ("frame.c", "native.c"), ("tags.h", "policer.h", "mark.h")
 )
+PACKET_CORE = ("octets.h", "parse.h", "classify.h", "rewrite.h")
 LANES_AVX2 = (
     "lanes_vector.h",
     "lanes_read.h",
@@ -80,9 +81,9 @@ LANES_AVX2 = (
 
 CLASSIFY = Extension(
     "classify",
-    ("policy.h", "classify.h", "lanes.h"),
+    ("policy.h", "parse.h", "lanes.h"),
     ("classify.c", "lanes_avx2.c"),
-    LANES_AVX2,
+    ("octets.h", "classify.h", "rewrite.h", "linear.h", *LANES_AVX2),
     ("-O3", *FLAGS[1:]),
 )
 
@@ -90,7 +91,7 @@ PCAP = Extension(
     "pcap",
     ("capture.h", "pcap.h"),
     ("capture.c", "pcap.c", "classify.c", "lanes_avx2.c"),
-    ("lanes.h", "classify.h", "policy.h", *LANES_AVX2),
+    ("lanes.h", "linear.h", "policy.h", *PACKET_CORE, *LANES_AVX2),
     ("-O3", *FLAGS[1:]),
 )
 
@@ -114,7 +115,7 @@ RING = Extension(
         "tags.h",
         "policer.h",
         "policy.h",
-        "classify.h",
+        *PACKET_CORE,
         "mark.h",
         "pace.h",
     ),

@@ -154,7 +154,7 @@ HINT_TRAITS: dict[Hint, int] = {"": 0, "stun": TRAIT_STUN, "rtp": TRAIT_RTP}
 
 
 def classes_of_traits(rows: Sequence[Row], numbers: ClassSets) -> list[int]:
-    """The class of each of the eight combinations of traits (enum edge_key_flag in csrc/classify.h)."""
+    """The class of each of the eight combinations of traits (enum edge_key_flag in csrc/parse.h)."""
     asked = [HINT_TRAITS[row.rule.hint] | (TRAIT_PORTS if row.ports else 0) for row in rows]
     return [
         numbers.number(sum(1 << i for i, wants in enumerate(asked) if wants & traits == wants))

@@ -1,6 +1,6 @@
 """What a frame shows of itself to a policy, in Python and with reasons: for people, not for speed. Pure.
 
-The same reading as the fast path's (csrc/classify.h); `explain` raises when the two disagree.
+The same reading as the fast path's (csrc/parse.h); `explain` raises when the two disagree.
 """
 
 from __future__ import annotations
