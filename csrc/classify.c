@@ -5,31 +5,6 @@
 #error "build with edge/fastpath/build.py, which defines EDGE_SOURCES"
 #endif
 
-/* What most packets are: IPv4 without tags, options or fragments, with ports. Sets what edge_outcome and the
- * caller use of the key, and returns 1; else returns 0. The values are those of edge_parse. */
-EDGE_INLINE int parse_common(const uint8_t *data, uint32_t length, struct edge_key *key)
-{
-	uint32_t total;
-
-	if (EDGE_UNLIKELY(length < EDGE_ETHERNET + 24) || edge_ld16(data + 12) != EDGE_NET16(EDGE_ETHERTYPE_IP4) ||
-	    data[14] != 0x45 || (edge_ld16(data + 20) & EDGE_NET16(0x1fff)))
-		return 0;
-	total = EDGE_NET16(edge_ld16(data + 16));
-	key->protocol = data[23];
-	if (total < 24 || (key->protocol != 17 && key->protocol != 6))
-		return 0;
-	key->l3 = EDGE_ETHERNET;
-	key->l4 = EDGE_ETHERNET + 20;
-	key->limit = EDGE_ETHERNET + total;
-	key->flags = EDGE_KEY_IP4 | EDGE_KEY_PORTS;
-	key->traffic_class = data[15];
-	key->source[0] = EDGE_NET32(edge_ld32(data + 26));
-	key->destination[0] = EDGE_NET32(edge_ld32(data + 30));
-	key->source_port = EDGE_NET16(edge_ld16(data + 34));
-	key->destination_port = EDGE_NET16(edge_ld16(data + 36));
-	return 1;
-}
-
 EDGE_INLINE void tell(const struct edge_key *key, struct edge_judged *judged)
 {
 	judged->l3 = (uint16_t)key->l3;
@@ -67,7 +42,7 @@ void edge_lane_scalar(const struct edge_policy *policy, const uint8_t *base, con
 
 		if (i + EDGE_AHEAD < known)
 			__builtin_prefetch(base + offsets[i + EDGE_AHEAD]);
-		if (parse_common(data, lengths[i], &key))
+		if (edge_parse_plain(data, data + lengths[i], &key))
 			judge_key(policy, data, lengths[i], &key, &said);
 		else
 			judge_any(policy, data, lengths[i], &said);

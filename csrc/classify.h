@@ -106,6 +106,38 @@ EDGE_INLINE uint64_t edge_step4(const struct edge_policy *policy, uint32_t bound
 #endif
 }
 
+#ifdef __bpf__
+/* The class of an IPv4 address among few bounds: those that are not greater are counted, so that none waits for another.
+ * Less code than the search, and code in the kernel is cold. */
+EDGE_INLINE uint32_t edge_class_of_few(const struct edge_policy *policy, const struct edge_side *side, uint32_t address)
+{
+	uint32_t at = side->bounds4 & EDGE_POLICY_MASK & ~(EDGE_FEW * 4 - 1u);
+	const uint32_t *bound = (const uint32_t *)((const uint8_t *)policy + at);
+	uint64_t index = 0, beyond = (uint64_t)address + 1;
+	uint32_t i, class;
+
+#pragma unroll
+	for (i = 1; i < EDGE_FEW; i++) {
+		uint64_t difference = bound[i] - beyond;
+
+		EDGE_PLAIN(difference);
+		index += difference >> 63;
+	}
+	class = edge_at16(policy, side->classes4 + index * 2);
+	EDGE_PLAIN(class); /* read here: beyond, the verifier would tell this index from that of the search */
+	return class;
+}
+
+/* Whether both sides have EDGE_FEW bounds of IPv4 at most; without a branch, after which the verifier would know more of both. */
+EDGE_INLINE int edge_few(const struct edge_policy_head *head)
+{
+	uint64_t more = (EDGE_FEW - (uint64_t)head->source.count4) | (EDGE_FEW - (uint64_t)head->destination.count4);
+
+	EDGE_PLAIN(more);
+	return !(more >> 63);
+}
+#endif
+
 /* The classes of both IPv4 addresses. Both searches in one loop, so that neither waits for the other's loads. */
 EDGE_INLINE void edge_classes4(const struct edge_policy *policy, const struct edge_key *key,
 			       struct edge_classes *classes)
@@ -116,6 +148,13 @@ EDGE_INLINE void edge_classes4(const struct edge_policy *policy, const struct ed
 	uint64_t source_index = 0, destination_index = 0;
 	uint32_t i;
 
+#ifdef __bpf__
+	if (EDGE_LIKELY(edge_few(&policy->head))) {
+		classes->source = edge_class_of_few(policy, source, from);
+		classes->destination = edge_class_of_few(policy, destination, to);
+		return;
+	}
+#endif
 	for (i = 0; i < EDGE_SEARCH_STEPS; i++) {
 		if (!(source_step | destination_step))
 			break;
@@ -161,7 +200,7 @@ EDGE_INLINE void edge_classes_of(const struct edge_policy *policy, const struct 
 	classes->protocol = edge_at16(policy, head->protocols + key->protocol * 2u);
 	classes->traits = edge_at16(policy, head->traits + (key->flags & 7u) * 2);
 	classes->dscp = edge_at16(policy, head->dscps + (key->traffic_class >> 2) * 2u);
-	if (key->flags & EDGE_KEY_IP4) {
+	if (EDGE_LIKELY(key->flags & EDGE_KEY_IP4)) {
 		edge_classes4(policy, key, classes);
 	} else {
 		classes->source = edge_class6(policy, &head->source, key->source);
@@ -266,22 +305,22 @@ EDGE_INLINE void edge_decide(const struct edge_policy *policy, const struct edge
 		uint64_t whole;
 		struct edge_verdict parts;
 	} stored;
-	uint8_t dscp = key->traffic_class >> 2;
+	uint32_t dscp = key->traffic_class >> 2, keep;
 
 	stored.whole = edge_at64(policy, policy->head.verdicts + outcome * 8);
 	verdict->rule = stored.parts.rule;
 	verdict->class_id = stored.parts.class_id;
 	verdict->queue = stored.parts.queue;
 	verdict->policer = stored.parts.policer;
-	verdict->dscp = dscp;
+	verdict->dscp = (uint8_t)dscp;
 	verdict->flags = 0;
 	if (!(key->flags & (EDGE_KEY_IP4 | EDGE_KEY_IP6)))
 		return;
-	verdict->flags = EDGE_VERDICT_IP;
-	if (stored.parts.dscp != EDGE_DSCP_KEEP && stored.parts.dscp != dscp) {
-		verdict->dscp = stored.parts.dscp;
-		verdict->flags = EDGE_VERDICT_IP | EDGE_VERDICT_REMARK;
-	}
+	/* No branch: nobody could predict which packets are marked. A DSCP has six bits, EDGE_DSCP_KEEP eight. */
+	keep = 0 - (uint32_t)(stored.parts.dscp >> 7);
+	EDGE_PLAIN(keep);
+	verdict->dscp = (uint8_t)((stored.parts.dscp & ~keep) | (dscp & keep));
+	verdict->flags = (uint8_t)(EDGE_VERDICT_IP | (EDGE_VERDICT_REMARK & ~edge_same(verdict->dscp, dscp)));
 }
 
 /* The outcome of a parsed packet by the structure that the table was compiled to; 0 when no rule matches. */
@@ -292,11 +331,11 @@ EDGE_INLINE uint32_t edge_outcome(const struct edge_policy *policy, const struct
 	if (!(key->flags & (EDGE_KEY_IP4 | EDGE_KEY_IP6)))
 		return 0;
 	edge_classes_of(policy, key, &classes);
-	if (policy->head.structure == EDGE_BY_VECTORS)
-		return edge_match_vectors(policy, &classes);
+	if (EDGE_LIKELY(policy->head.structure == EDGE_BY_PRODUCT))
+		return edge_match_product(policy, &classes);
 	if (policy->head.structure == EDGE_BY_LOWEST)
 		return edge_match_lowest(policy, &classes);
-	return edge_match_product(policy, &classes);
+	return edge_match_vectors(policy, &classes);
 }
 
 /* Judge a parsed packet. Returns the outcome: an index into counters, 0 for "no rule". */

@@ -142,7 +142,7 @@ static __always_inline __u32 name_of(struct __sk_buff *skb, __u32 hook)
 	struct edge_marking_key key;
 	__u32 word;
 
-	if (owned && !untagged.parts.tags)
+	if (EDGE_LIKELY(owned && !untagged.parts.tags))
 		return untagged.word;
 	/* Not before: to Linux 6.1 a way on which there are zeros in its place stays another one to the end. */
 	key = (struct edge_marking_key){skb->ifindex, hook, 0, 0, 0, 0};
@@ -161,12 +161,13 @@ static __always_inline void parse(struct __sk_buff *skb, struct edge_key *key, i
 	const __u8 *end = (const __u8 *)(long)skb->data_end;
 	__u32 tags = 2 - (skb->vlan_present & 1); /* no branch: the verifier has one way to follow, not two */
 
-	if (EDGE_SHORT(data, EDGE_ETHERNET, end)) {
+	if (EDGE_UNLIKELY(EDGE_SHORT(data, EDGE_ETHERNET, end))) {
 		edge_parse(data, end, key); /* says so in every field */
 		return;
 	}
-	edge_parse_from(data, end, EDGE_ETHERNET, EDGE_NET16(EDGE_LD16(data + 12)), tags, key);
-	if (hints)
+	if (EDGE_UNLIKELY(!edge_parse_plain(data, end, key)))
+		edge_parse_from(data, end, EDGE_ETHERNET, EDGE_NET16(EDGE_LD16(data + 12)), tags, key);
+	if (EDGE_UNLIKELY(hints))
 		edge_hint(data, end, key);
 }
 
@@ -176,7 +177,7 @@ static __always_inline int ends_early(struct __sk_buff *skb, const struct edge_k
 {
 	__u32 linear = skb->data_end - skb->data;
 
-	if (linear >= skb->len)
+	if (EDGE_LIKELY(linear >= skb->len))
 		return 0;
 	if (!key->flags)
 		return linear < HEADERS_MAX && (edge_is_tag(key->ethertype) || key->ethertype == ETH_P_IP ||
@@ -184,7 +185,7 @@ static __always_inline int ends_early(struct __sk_buff *skb, const struct edge_k
 	return linear < HEADERS_MAX && (linear < key->l4 + 8 + 20 || edge_is_extension(key->protocol));
 }
 
-static __always_inline void count(const struct edge_marking *marking, __u32 outcome, struct edge_size size, int remarked,
+static __always_inline void count(const struct edge_marking *marking, __u32 outcome, struct edge_size size, __u64 remarked,
 				  int unknown, int dropped)
 {
 	__u32 index = (marking->counters + outcome) / EDGE_MARKED_BLOCK;
@@ -196,28 +197,32 @@ static __always_inline void count(const struct edge_marking *marking, __u32 outc
 	marked = &block->of[outcome % EDGE_MARKED_BLOCK];
 	marked->packets += size.packets;
 	marked->bytes += size.bytes;
-	if (remarked)
-		marked->remarked += size.packets;
-	if (unknown)
+	EDGE_PLAIN(remarked);
+	marked->remarked += size.packets & (0 - remarked);
+	if (EDGE_UNLIKELY(unknown))
 		marked->unknown += size.packets;
 	if (dropped)
 		marked->dropped += size.packets;
 }
 
-/* Returns 0, or a negative number when the frame cannot be written to. */
-static __always_inline long rewrite(struct __sk_buff *skb, const struct edge_key *key, __u8 dscp)
+/* Write the DSCP into an IP header. Returns 1 when it had another one, 0 also when the frame cannot be written to. */
+static __always_inline __u64 rewrite(struct __sk_buff *skb, const struct edge_key *key, __u8 dscp)
 {
 	__u8 *data = (__u8 *)(long)skb->data;
 	const __u8 *end = (const __u8 *)(long)skb->data_end;
 	__be16 head;
 
-	if (key->flags & EDGE_KEY_IP4)
-		return edge_rewrite(data + (key->l3 & 63), end, EDGE_KEY_IP4, dscp) ? 0 : -1;
+	if (EDGE_LIKELY(key->flags & EDGE_KEY_IP4)) {
+		data += key->l3 & 63;
+		return EDGE_SHORT(data, 20, end) ? 0 : edge_rewrite4(data, dscp);
+	}
+	if (dscp == key->traffic_class >> 2)
+		return 0;
 	head = bpf_htons((__u16)(0x6000 | dscp << 6 | (key->traffic_class & 3) << 4));
 	if (bpf_skb_load_bytes(skb, key->l3 + 1, (__u8 *)&head + 1, 1))
-		return -1;
+		return 0;
 	((__u8 *)&head)[1] = (__u8)((((__u8 *)&head)[1] & 0x3f) | (__u8)(dscp << 6));
-	return bpf_skb_store_bytes(skb, key->l3, &head, sizeof(head), BPF_F_RECOMPUTE_CSUM);
+	return !bpf_skb_store_bytes(skb, key->l3, &head, sizeof(head), BPF_F_RECOMPUTE_CSUM);
 }
 
 static __always_inline int mark(struct __sk_buff *skb, __u32 hook)
@@ -229,36 +234,36 @@ static __always_inline int mark(struct __sk_buff *skb, __u32 hook)
 	struct edge_verdict verdict;
 	struct edge_key *key;
 	struct edge_size size;
-	int unknown, remarked;
+	__u64 remarked;
+	int unknown;
 	__u32 outcome, zero = 0;
 	void *inner;
 
-	if (!number)
+	if (EDGE_UNLIKELY(!number))
 		return TC_ACT_UNSPEC;
 	inner = bpf_map_lookup_elem(&policies, &slot);
 	marking = bpf_map_lookup_elem(&markings, &number);
 	key = bpf_map_lookup_elem(&keys, &zero);
-	if (!inner || !marking || !key)
+	if (EDGE_UNLIKELY(!inner || !marking || !key))
 		return TC_ACT_UNSPEC;
 	table = bpf_map_lookup_elem(inner, &zero);
-	if (!table)
+	if (EDGE_UNLIKELY(!table))
 		return TC_ACT_UNSPEC;
 
 	parse(skb, key, table->head.hints);
-	if (ends_early(skb, key) && !bpf_skb_pull_data(skb, skb->len < HEADERS_MAX ? skb->len : HEADERS_MAX))
+	if (EDGE_UNLIKELY(ends_early(skb, key)) && !bpf_skb_pull_data(skb, skb->len < HEADERS_MAX ? skb->len : HEADERS_MAX))
 		parse(skb, key, table->head.hints);
 	outcome = edge_match(table, key, &verdict);
 
 	size = edge_measure(skb, key->l3, key->ethertype, 0);
 	unknown = (verdict.flags & EDGE_VERDICT_IP) && !(marking->known >> (key->traffic_class >> 2) & 1);
-	if (unknown && marking->knob == EDGE_KNOB_DROP) {
+	if (EDGE_UNLIKELY(unknown) && marking->knob == EDGE_KNOB_DROP) {
 		count(marking, outcome, size, 0, 1, 1);
 		return TC_ACT_SHOT;
 	}
-	if (unknown && marking->knob == EDGE_KNOB_REMARK)
+	if (EDGE_UNLIKELY(unknown) && marking->knob == EDGE_KNOB_REMARK)
 		verdict.dscp = 0;
-	remarked = (verdict.flags & EDGE_VERDICT_IP) && verdict.dscp != key->traffic_class >> 2 &&
-		   !rewrite(skb, key, verdict.dscp);
+	remarked = verdict.flags & EDGE_VERDICT_IP ? rewrite(skb, key, verdict.dscp) : 0;
 	count(marking, outcome, size, remarked, unknown, 0);
 	if (hook == EDGE_HOOK_EGRESS && marking->queue_base)
 		skb->priority = marking->queue_base + verdict.queue;

@@ -17,13 +17,16 @@ typedef __u64 uint64_t;
 /* Keeps the compiler from turning arithmetic back into a branch. */
 #define EDGE_PLAIN(value) __asm__ volatile("" : "+r"(value))
 
+/* What is usual lies together then, and takes fewer lines of cache. */
+#define EDGE_LIKELY(x) __builtin_expect(!!(x), 1)
+#define EDGE_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
 #define EDGE_INLINE static inline __attribute__((always_inline))
 
 #ifdef __bpf__
 /* Stored and loaded again, after which the verifier knows nothing about the value but its width. */
 #define EDGE_OPAQUE(lvalue) __asm__ volatile("" : "+m"(lvalue))
 #define EDGE_SHORT(p, n, end) ((p) + (n) > (end))
-#define EDGE_UNLIKELY(x) (x)
 #define EDGE_LD16(p) (*(const uint16_t *)(p))
 #define EDGE_LD32(p) (*(const uint32_t *)(p))
 #define EDGE_LD64(p) (*(const uint64_t *)(p))
@@ -31,7 +34,6 @@ typedef __u64 uint64_t;
 #else
 #define EDGE_OPAQUE(lvalue)
 #define EDGE_SHORT(p, n, end) ((end) - (p) < (int64_t)(n))
-#define EDGE_UNLIKELY(x) __builtin_expect(!!(x), 0)
 EDGE_INLINE uint16_t edge_ld16(const uint8_t *p)
 {
 	uint16_t value;

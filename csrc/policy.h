@@ -48,6 +48,7 @@
 #define EDGE_ROWS_MAX 2048   /* twice RULES_MAX of edge/qos/model.py */
 #define EDGE_WORDS_MAX 32    /* words of 64 rows */
 #define EDGE_SEARCH_STEPS 14 /* at most 2^14 bounds per side and family */
+#define EDGE_FEW 8 /* bounds of IPv4 that may be counted instead of searched */
 #define EDGE_PORT_BITS 5     /* ports of a page: 2^5 */
 #define EDGE_HASH_1 0x9e3779b1u
 #define EDGE_HASH_2 0x85ebca6bu
@@ -85,8 +86,8 @@ enum edge_structure {
 
 /* Where the prefixes of one side (source or destination) are: 32 octets. */
 struct edge_side {
-	uint32_t bounds4;	/* 0: u32[count4], first addresses of intervals */
-	uint32_t classes4; /* 4: u16[count4] */
+	uint32_t bounds4;	/* 0: u32[count4], first addresses of intervals; EDGE_FEW of them at least, aligned to these */
+	uint32_t classes4; /* 4: u16[count4]; EDGE_FEW of them at least */
 	uint32_t bounds6;	/* 8: {u64 high, u64 low}[count6] */
 	uint32_t classes6; /* 12: u16[count6] */
 	uint32_t count4;	/* 16: a power of two */

@@ -33,7 +33,7 @@ static __always_inline struct edge_size edge_measure(struct __sk_buff *skb, __u3
 	__u32 segment = skb->gso_size;
 	__u8 protocol, octet;
 
-	if (!segment)
+	if (__builtin_expect(!segment, 1))
 		return size;
 	if (ethertype == ETH_P_IP) {
 		if (bpf_skb_load_bytes(skb, headers + 9, &protocol, 1) ||

@@ -96,18 +96,21 @@ def compile_policy(policy: Policy, direction: Direction, treatment: Treatment) -
     fields = fields_of(rows)
     plan = plan_of(fields, rows)
     areas = Areas(policy.name, POLICY_SIZE)
+    # What every packet asks for lies together: in the kernel little of it is in the nearest cache.
+    source = areas.add_side(fields.source4, fields.source6, plan.source)
+    destination = areas.add_side(fields.destination4, fields.destination6, 1)
+    traits = areas.add_numbers([number * plan.trait for number in fields.traits])
+    products = [areas.add_numbers(cells) for cells in plan.products]
     verdicts = areas.add(_verdicts(policy, direction, treatment))
-    row_outcomes = areas.add_numbers([row.outcome for row in rows])
+    dscps = areas.add_numbers(fields.dscps)
     values = (
         areas.add_pages(fields.source_ports, plan.source_port),
         areas.add_pages(fields.destination_ports, 1),
         areas.add_numbers([number * plan.protocol for number in fields.protocols]),
-        areas.add_numbers(fields.dscps),
-        areas.add_numbers([number * plan.trait for number in fields.traits]),
+        dscps,
+        traits,
     )
-    source = areas.add_side(fields.source4, fields.source6, plan.source)
-    destination = areas.add_side(fields.destination4, fields.destination6, 1)
-    products = [areas.add_numbers(cells) for cells in plan.products]
+    row_outcomes = areas.add_numbers([row.outcome for row in rows])
     words = (len(rows) + 63) // 64
     vectors = [areas.add_vectors(sets, words) for sets in plan.vectors]
     lowest = [areas.add_numbers(cells) for cells in plan.lowest] or [0] * 3

@@ -16,6 +16,8 @@ BOUNDS_MAX = 1 << 14
 """Most parts of a side's addresses of an IP version (EDGE_SEARCH_STEPS)."""
 PORT_BITS = 5
 """Ports of a page: 2 to the power of this (EDGE_PORT_BITS)."""
+FEW = 8
+"""Bounds of IPv4 that stand in a table at least (EDGE_FEW)."""
 TREE_KEYS = 8
 """Bounds of a node of the AVX2 lane's tree (EDGE_TREE_KEYS)."""
 _SIDE = struct.Struct("=8I")
@@ -91,17 +93,19 @@ class Areas:
                 f"policy {self._policy}: its prefixes cut a side's addresses into more than {BOUNDS_MAX} "
                 "parts; way out: shorter prefixes that cover several"
             )
-        starts4, classes4 = _padded(four, 4, multiply)
-        starts6, classes6 = _padded(six, 6, multiply)
+        count4, count6 = _power_of_two(len(four.starts)), _power_of_two(len(six.starts))
+        starts4, classes4 = _padded(four, 4, multiply, max(count4, FEW))
+        starts6, classes6 = _padded(six, 6, multiply, count6)
         halves = [half for start in starts6 for half in (start >> 64, start & _U64)]
+        self._align(4 * FEW)
         return _SIDE.pack(
             self.add(struct.pack(f"={len(starts4)}I", *starts4)),
             self.add_numbers(classes4),
             self.add(struct.pack(f"={len(halves)}Q", *halves)),
             self.add_numbers(classes6),
-            len(starts4),
-            len(starts6),
-            *self._add_tree(starts4),
+            count4,
+            count6,
+            *self._add_tree(starts4[:count4]),
         )
 
     def _add_tree(self, starts: Sequence[int]) -> tuple[int, int]:
@@ -120,8 +124,11 @@ class Areas:
             keys = (starts[place] if place < len(starts) else _LAST[4] for place in places)
             levels.append(array("I", [key ^ 0x80000000 for key in keys]))
             step = below
-        self.add(bytes(-len(self._octets) % (4 * TREE_KEYS)))
+        self._align(4 * TREE_KEYS)
         return self.add(b"".join(level.tobytes() for level in reversed(levels))), len(levels)
+
+    def _align(self, octets: int) -> None:
+        self.add(bytes(-len(self._octets) % octets))
 
     def add_vectors(self, sets: Sequence[int], words: int) -> int:
         """A summary and `words` words of 64 rows for each set."""
@@ -133,10 +140,14 @@ class Areas:
         return bytes(self._octets)
 
 
-def _padded(sweep: Sweep, version: int, multiply: int) -> tuple[list[int], list[int]]:
-    """To a power of two: an address is never below the padding unless it is below the last bound, too, or
+def _power_of_two(number: int) -> int:
+    """The least one that is not less."""
+    return 1 << (number - 1).bit_length()
+
+
+def _padded(sweep: Sweep, version: int, multiply: int, count: int) -> tuple[list[int], list[int]]:
+    """To `count` of them: an address is never below the padding unless it is below the last bound, too, or
     it is the greatest address, for which padding has the last class."""
-    count = 1 << (len(sweep.starts) - 1).bit_length()
     missing = count - len(sweep.starts)
     classes = [number * multiply for number in sweep.classes]
     return [*sweep.starts, *[_LAST[version]] * missing], [*classes, *[classes[-1]] * missing]
