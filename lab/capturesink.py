@@ -27,15 +27,17 @@ class StreamSink:
     """A pcapng stream to a file or pipe.
 
     failed: why nothing more can be written, in words; what is there then ends behind a whole block.
-    closed_by_reader: a pipe's reader has gone.
+    closed_by_reader: a pipe's reader has gone. stop_fds, end: what tells that it shall end, whether anybody
+    reads or not: a descriptor that becomes readable, a time of time.monotonic.
     """
 
-    def __init__(self, stream: BinaryIO, stop_fds: Sequence[int] = ()) -> None:
+    def __init__(self, stream: BinaryIO, stop_fds: Sequence[int] = (), end: float | None = None) -> None:
         stream.flush()
         self.fd = stream.fileno()
         self.failed = ""
         self.closed_by_reader = False
         self._stop_fds = tuple(stop_fds)
+        self._end = end
         self._regular = stat.S_ISREG(os.fstat(self.fd).st_mode)
 
     def write(self, blocks: Sequence[bytes]) -> int:
@@ -75,7 +77,8 @@ class StreamSink:
         poller.register(self.fd, select.POLLOUT)
         for fd in self._stop_fds:
             poller.register(fd, select.POLLIN)
-        if any(fd == self.fd for fd, _ in poller.poll()):
+        left_s = None if self._end is None else max(0.0, self._end - time.monotonic())
+        if any(fd == self.fd for fd, _ in poller.poll(None if left_s is None else -int(-left_s * 1000 // 1))):
             return
         # It shall end. A reader that is alive gets the rest all the same.
         last = select.poll()

@@ -58,8 +58,8 @@ class CaptureSummary:
 
     frames: written. dropped: of all that passed, those that the kernel had no room to keep for us; by place
     in dropped_at, where there were any. ended: why. failed: why the rest could not be written, empty when it
-    could. let_go: frames that a ring no longer had room for. vanished: devices that were deleted
-    meanwhile, and whether each came back.
+    could; unwritten: how many frames that were by then. let_go: frames that a ring no longer had room for.
+    vanished: devices that were deleted meanwhile, and whether each came back.
     """
 
     frames: int
@@ -69,6 +69,7 @@ class CaptureSummary:
     failed: str = ""
     let_go: int = 0
     vanished: dict[str, bool] = field(default_factory=dict)
+    unwritten: int = 0
 
 
 @contextmanager
@@ -94,7 +95,7 @@ def interrupts(numbers: Sequence[int] = (signal.SIGINT, signal.SIGTERM)) -> Iter
 def record(
     access: LabAccess,
     places: Sequence[Place],
-    stream: BinaryIO | Callable[[], BinaryIO],
+    stream: BinaryIO | Callable[[float | None], BinaryIO],
     *,
     count: int | None = None,
     duration_s: float | None = None,
@@ -108,55 +109,98 @@ def record(
 
     Ends after `count` frames, after `duration_s` seconds, when one of `stop_fds` becomes readable or
     hangs up, when the reader of a pipe goes away, when the disk is full, or when the last device is deleted.
-    With a ring nothing is written before that. A function as `stream` is called once all places can be
-    listened to, so that what cannot begin empties no file; whoever gives it closes what it opened. on_ready
-    is called once listening has begun. Raises EdgeError or OSError when it cannot begin.
+    With a ring nothing is written before that. A function as `stream` is called once all places are listened
+    to, so that what cannot begin empties no file, with the time at which the capture is over (of
+    time.monotonic; None for open end); whoever gives it closes what it opened. on_ready is called once
+    there is something to write to. Raises EdgeError or OSError when it cannot begin.
     """
     chosen = sift or Everything()
     # A filter and a verdict want to see more of a frame than may be kept of it.
     seen_octets = snaplen if sift is None else MAX_SNAPLEN
     with FrameSource(access, places, min(seen_octets, MAX_SNAPLEN)) as source:
-        sink = StreamSink(stream() if callable(stream) else stream, stop_fds)
-        # Not before: to open a pipe takes until somebody reads it.
         end = None if duration_s is None else time.monotonic() + duration_s
-        if ring is None:
-            sink.write([preamble(places, snaplen, chosen)])
+        sink = StreamSink(stream(end) if callable(stream) else stream, stop_fds, end)
+        writer = _Writer(sink, preamble(places, snaplen, chosen), chosen, snaplen, count, ring)
         if on_ready:
             on_ready()
-        written, ended = 0, ""
+        ended = ""
         while not ended:
             ready, ended = _wait(source, sink, stop_fds, end)
             for frames in _batches(source, ready, bool(ended)):
-                kept = chosen(frames)
-                if count is not None:
-                    kept = kept[: count - written]
-                blocks = [(frame.time_ns, block_of(frame, snaplen, words)) for frame, words in kept]
-                if ring is None:
-                    written += sink.write([block for _, block in blocks])
-                else:
-                    ring.add(blocks)
-                    written += len(blocks)
-            if sink.failed or sink.closed_by_reader:
-                ended = sink.failed or "the reader closed the pipe"
-            elif count is not None and written >= count:
-                ended = f"{count} frames"
-            elif not source.alive:
-                ended = ended or "the device is gone"
+                writer.add(frames)
+            if sink.failed and not ended:
+                # What had come by then could not be written either.
+                for frames in _batches(source, (), True):
+                    writer.add(frames)
+            ended = writer.ended or ended or ("" if source.alive else "the device is gone")
         source.count_drops()
-        let_go = 0
-        if ring is not None:
-            held, let_go = ring.blocks(), ring.let_go
-            written = max(0, sink.write([preamble(places, snaplen, chosen), *held]) - 1)
-        sink.write([epilogue(source, let_go)])
+        let_go = writer.finish(source)
         return CaptureSummary(
-            written,
+            writer.written,
             sum(source.dropped),
             ended,
             source.drops_by_place(),
             sink.failed,
             let_go,
             source.vanished(),
+            writer.unwritten,
         )
+
+
+class _Writer:
+    """Frames as blocks into the sink, or into a ring and from there into the sink at the end.
+
+    written, unwritten: frames that were written, and that should have been.
+    """
+
+    def __init__(
+        self, sink: StreamSink, head: bytes, sift: Sift, snaplen: int, count: int | None, ring: Ring | None
+    ) -> None:
+        self.written = self.unwritten = 0
+        self._sink = sink
+        self._head = head
+        self._sift = sift
+        self._snaplen = snaplen
+        self._count = count
+        self._ring = ring
+        if ring is None:
+            sink.write([head])
+
+    @property
+    def ended(self) -> str:
+        """Why no more frames are wanted; empty when they are."""
+        if self._sink.failed or self._sink.closed_by_reader:
+            return self._sink.failed or "the reader closed the pipe"
+        if self._count is not None and self.written >= self._count:
+            return f"{self._count} frames"
+        return ""
+
+    def add(self, frames: Sequence[Frame]) -> None:
+        """Take what is kept of them, and no more than are wanted."""
+        kept = self._sift(frames)
+        if self._count is not None:
+            kept = kept[: self._count - self.written - self.unwritten]
+        blocks = [(frame.time_ns, block_of(frame, self._snaplen, words)) for frame, words in kept]
+        if self._ring is None:
+            self._note(len(blocks), self._sink.write([block for _, block in blocks]))
+        else:
+            self._ring.add(blocks)
+            self.written += len(blocks)
+
+    def finish(self, source: FrameSource) -> int:
+        """Write what a ring holds, and the statistics; how many frames the ring let go."""
+        let_go = 0
+        if self._ring is not None:
+            held, let_go = self._ring.blocks(), self._ring.let_go
+            self.written = 0
+            self._note(len(held), max(0, self._sink.write([self._head, *held]) - 1))
+        self._sink.write([epilogue(source, let_go)])
+        return let_go
+
+    def _note(self, given: int, written: int) -> None:
+        self.written += written
+        if self._sink.failed:
+            self.unwritten += given - written
 
 
 def _batches(source: FrameSource, ready: Sequence[int], last: bool) -> Iterator[list[Frame]]:

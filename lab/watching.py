@@ -102,13 +102,19 @@ def record_while(access: LabAccess, where: str, path: str | os.PathLike[str] | N
     recording = Recording(places)
     ready = threading.Event()
     problems: list[BaseException] = []
-    with _stream(path) as stream:
+    with contextlib.ExitStack() as stack:
         stop = os.eventfd(0, os.EFD_CLOEXEC)
+        streams: list[BinaryIO] = []
         summaries: list[CaptureSummary] = []
+
+        def opened(_end: float | None) -> BinaryIO:
+            # Not before all places can be listened to: a file that was there is emptied by it.
+            streams.append(stack.enter_context(_stream(path)))
+            return streams[0]
 
         def work() -> None:
             try:
-                summaries.append(record(access, places, stream, stop_fds=(stop,), on_ready=ready.set))
+                summaries.append(record(access, places, opened, stop_fds=(stop,), on_ready=ready.set))
             except Exception as error:  # noqa: BLE001 - it is raised where the block ends
                 problems.append(error)
             finally:
@@ -127,17 +133,13 @@ def record_while(access: LabAccess, where: str, path: str | os.PathLike[str] | N
             os.close(stop)
         if problems:
             raise problems[0]
-        stream.seek(0)
-        recording.ended(summaries[0], stream.read())
+        streams[0].seek(0)
+        recording.ended(summaries[0], streams[0].read())
         if summaries[0].failed:
             raise EdgeError(f"{path or where}: {summaries[0].failed}")
 
 
-@contextlib.contextmanager
-def _stream(path: str | os.PathLike[str] | None) -> Iterator[BinaryIO]:
+def _stream(path: str | os.PathLike[str] | None) -> BinaryIO:
     if path is None:
-        with os.fdopen(os.memfd_create("capture", os.MFD_CLOEXEC), "w+b") as stream:
-            yield stream
-        return
-    with Path(path).open("w+b") as stream:
-        yield stream
+        return os.fdopen(os.memfd_create("capture", os.MFD_CLOEXEC), "w+b")
+    return Path(path).open("w+b")

@@ -6,7 +6,6 @@ import os
 import re
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -182,7 +181,7 @@ def capture_command(
         summary = record(
             client,
             places,
-            lambda: stack.enter_context(_open(path)),
+            lambda end: stack.enter_context(_open(path, stop, end)),
             count=count,
             duration_s=duration,
             snaplen=snaplen,
@@ -202,9 +201,10 @@ def _listening(places: list[str]) -> str:
 
 
 def _told(summary: CaptureSummary) -> str:
+    unwritten = f", {summary.unwritten} more not written" if summary.unwritten else ""
     lost = f", {summary.dropped} lost" if summary.dropped else ""
     older = f", {summary.let_go} older ones let go" if summary.let_go else ""
-    lines = [f"{summary.frames} frames{lost}{older} ({summary.ended})"]
+    lines = [f"{summary.frames} frames{unwritten}{lost}{older} ({summary.ended})"]
     lines += [
         f"lost at {place} for lack of room: {drops}; narrow the capture to fewer places"
         for place, drops in summary.dropped_at.items()
@@ -216,9 +216,12 @@ def _told(summary: CaptureSummary) -> str:
     return "\n".join(lines)
 
 
-def _open(path: str) -> BinaryIO:
+def _open(path: str, stop_fd: int, end: float | None) -> BinaryIO:
+    from lab.capturetarget import open_target
+
     if path != "-":
-        return Path(path).open("wb")
+        words = f"nobody reads {path} yet; waiting for a reader; Ctrl-C ends"
+        return open_target(path, (stop_fd,), end, lambda: click.echo(words, err=True))
     if sys.stdout.isatty():
         raise UsageError("pcapng is not for a terminal; write it to a file with -w FILE, or into a pipe")
     return os.fdopen(os.dup(sys.stdout.fileno()), "wb")

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from labs import until
@@ -73,6 +74,16 @@ class Recorder:
     def stop(self) -> CaptureSummary:
         os.eventfd_write(self.stop_fd, 1)
         return self.join()
+
+
+def whole_frames(data: bytes) -> int:
+    """How many frames are in a file that may end anywhere."""
+    frames = 0
+    while len(data) >= 8:
+        kind, length = struct.unpack_from("=II", data)
+        frames += kind == 6 and length <= len(data)
+        data = data[length:]
+    return frames
 
 
 def send(world: World, namespace: str, device: str, *frames: bytes) -> None:
@@ -177,6 +188,27 @@ def test_a_capture_ends_when_the_reader_goes_away_even_without_frames(world: Wor
         recorder = Recorder(world, resolve_where(world.model, "vm1:eth0"), stream)
         os.close(read_fd)
         assert recorder.join().ended == "the reader closed the pipe"
+
+
+def test_a_capture_ends_when_the_time_is_over_although_nobody_reads_and_counts_what_is_missing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.capturesink.PATIENCE_S", 0.05)
+    read_fd, write_fd = os.pipe()
+    places = resolve_where(world.model, "pc1:eth0")
+    sent = 2000
+    with os.fdopen(read_fd, "rb") as reader, os.fdopen(write_fd, "wb", buffering=0) as stream:
+
+        def opened(_end: float | None) -> BinaryIO:
+            send(world, "pc1", "eth0", *[tagged()] * sent)
+            return stream
+
+        summary = record(world, places, opened, duration_s=0.5)
+        stream.close()
+        there = whole_frames(reader.read())
+    assert "the reader does not read" in summary.failed
+    assert there == summary.frames > 0
+    assert summary.frames + summary.unwritten + summary.dropped >= sent
 
 
 def test_a_capture_ends_when_its_device_is_deleted_but_not_when_it_goes_down(world: World) -> None:

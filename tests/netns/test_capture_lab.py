@@ -21,6 +21,7 @@ from lab.client import Client
 from lab.ringcapture import RingCapture
 from lab.state import RunDirectory
 from lab.topology import load
+from lab.watching import record_while
 
 pytestmark = [pytest.mark.root, needs_tshark]
 
@@ -151,6 +152,33 @@ def test_a_pipe_gets_frames_while_the_capture_goes_on(lab: Labs) -> None:
     assert process.wait(30) == 0
 
 
+@pytest.mark.parametrize("reader", [False, True])
+def test_a_named_pipe_waits_for_its_reader_and_an_interrupt_ends_that(
+    lab: Labs, tmp_path: Path, reader: bool
+) -> None:
+    pipe, written = tmp_path / "pipe", tmp_path / "x.pcapng"
+    os.mkfifo(pipe)
+    process = lab.fork("capture", "pc1", "--filter", "udp", "-w", str(pipe), stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    with process.stderr as stderr:
+        assert stderr.readline() == f"nobody reads {pipe} yet; waiting for a reader; Ctrl-C ends\n"
+        if not reader:
+            os.kill(process.pid, signal.SIGINT)
+            status, said = process.wait(30), stderr.read()
+            assert (status, "nobody read it until it was interrupted" in said) == (4, True), said
+            return
+        # What passes meanwhile waits for the reader as well.
+        speak(lab, OTHER)
+        with written.open("wb") as into, subprocess.Popen(["cat", str(pipe)], stdout=into) as cat:
+            assert stderr.readline().startswith("capturing on pc1:eth0")
+            os.kill(process.pid, signal.SIGINT)
+            assert process.wait(30) == 0
+            assert cat.wait(30) == 0
+        assert stderr.read() == "3 frames (interrupted)\n"
+    assert blocks(written)[-1] == 5
+    assert written.read_bytes().count(b"x" * 100) == 3
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_in_the_midst_of_traffic_leaves_a_whole_file(
     lab: Labs, tmp_path: Path, number: signal.Signals
@@ -250,7 +278,9 @@ def test_what_cannot_be_captured_is_said(
     assert not (tmp_path / "x").exists()
 
 
-def test_a_capture_that_cannot_listen_leaves_the_file_that_was_there(lab: Labs, tmp_path: Path) -> None:
+def test_a_capture_that_cannot_listen_leaves_the_file_that_was_there(
+    lab: Labs, client: Client, tmp_path: Path
+) -> None:
     # The last test of this module: the device loses its addresses.
     path = tmp_path / "x.pcapng"
     path.write_bytes(b"an earlier capture")
@@ -258,4 +288,6 @@ def test_a_capture_that_cannot_listen_leaves_the_file_that_was_there(lab: Labs, 
     lab.inside("contoso", "vm1", "ip", "link", "set", "eth0", "name", "away")
     done = lab.run("capture", "pc1", "vm1:eth0", "-w", str(path), "--for", "1")
     assert (done.returncode, "cannot listen on vm1:eth0" in done.stderr) == (4, True), done.stderr
+    with pytest.raises(OSError, match="cannot listen on vm1:eth0"), record_while(client, "vm1:eth0", path):
+        pass
     assert path.read_bytes() == b"an earlier capture"

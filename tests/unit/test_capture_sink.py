@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,6 +101,34 @@ def test_a_reader_that_does_not_read_cannot_keep_a_capture_from_ending(
     os.close(read_fd)
     os.close(stop_fd)
     assert "does not read" in sink.failed
+
+
+def test_a_reader_that_does_not_read_cannot_make_a_capture_last_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lab.capturesink.PATIENCE_S", 0.05)
+    read_fd, write_fd = os.pipe()
+    with os.fdopen(write_fd, "wb", buffering=0) as stream:
+        end = time.monotonic() + 0.2
+        sink = StreamSink(stream, (), end)
+        written = sink.write([bytes(PIPE_STEP)] * 100)
+        assert 0 < written < 100
+        assert time.monotonic() >= end, "it has its time to read"
+    os.close(read_fd)
+    assert "does not read" in sink.failed
+
+
+def test_a_reader_that_reads_gets_everything_even_if_it_takes_longer_than_the_capture() -> None:
+    read_fd, write_fd = os.pipe()
+    blocks = [bytes([number]) * 10_000 for number in range(50)]
+    with os.fdopen(read_fd, "rb") as reader, os.fdopen(write_fd, "wb", buffering=0) as stream:
+        got: list[bytes] = []
+        thread = threading.Thread(target=lambda: got.append(reader.read()))
+        thread.start()
+        assert StreamSink(stream, (), end=time.monotonic()).write(blocks) == len(blocks)
+        stream.close()
+        thread.join(10)
+    assert got == [b"".join(blocks)]
 
 
 def test_a_ring_keeps_the_last_octets() -> None:

@@ -200,6 +200,13 @@ def test_what_was_lost_is_told_by_place() -> None:
     ]
 
 
+def test_what_could_not_be_written_is_told() -> None:
+    summary = CaptureSummary(
+        90, 0, "the reader does not read", failed="the reader does not read", unwritten=7
+    )
+    assert _told(summary) == "90 frames, 7 more not written (the reader does not read)"
+
+
 def test_devices_that_vanished_are_told() -> None:
     told = _told(CaptureSummary(9, 0, "interrupted", vanished={"ce1:ams1": False, "pc1:eth0": True}))
     assert told.splitlines() == [
