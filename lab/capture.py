@@ -11,7 +11,7 @@ import errno
 import socket
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from edge.fastpath.frames import AUXDATA_OCTETS, PACKET_AUXDATA, SOL_PACKET, par
 from lab import pcapng
 from lab.access import LabAccess
 from lab.places import Place
-from lab.sockets import TIMESTAMP_SPACE, enable_timestamps, timestamp_ns
+from lab.sockets import TIMESTAMP_SPACE, enable_timestamps, timestamp_ns, timestamps_taken
 
 ETH_P_ALL = 0x0003
 PACKET_STATISTICS = 6
@@ -53,7 +53,8 @@ class FrameSource:
     """Open packet sockets on places; `read` gives what passed them.
 
     received, dropped, partial: frames of each place; see `count_drops` and Frame. absences: how often the
-    device of each place was deleted.
+    device of each place was deleted. behind_ns: where the last read left frames behind, for there were very
+    many, it got to a frame of this time; None where it left none. Of several such places, the earliest.
     """
 
     def __init__(self, access: LabAccess, places: Sequence[Place], snaplen: int = MAX_SNAPLEN) -> None:
@@ -64,12 +65,13 @@ class FrameSource:
         self.dropped = [0] * len(places)
         self.partial = [0] * len(places)
         self.absences = [0] * len(places)
+        self.behind_ns: int | None = None
         self.started_ns = time.time_ns()
         self._stack = ExitStack()
         self._sockets: dict[int, tuple[int, socket.socket]] = {}
         self._deserted: dict[int, tuple[int, socket.socket]] = {}
         self._watches: dict[int, socket.socket] = {}
-        with ExitStack() as undo:
+        with ExitStack() as undo, timestamps_taken():
             for namespace in dict.fromkeys(place.at.namespace for place in self.places):
                 watch = undo.enter_context(_watch_links(access, namespace))
                 self._watches[watch.fileno()] = watch
@@ -94,11 +96,19 @@ class FrameSource:
         return [*self._sockets, *self._watches]
 
     def read(self, ready: Sequence[int]) -> list[Frame]:
-        """The frames that wait in the sockets `ready`, in the order of their times."""
+        """The frames that wait in the sockets `ready`, in the order of their times.
+
+        Of each socket so many at most, see behind_ns; the order holds within this read (lab.captureorder).
+        """
         frames: list[Frame] = []
+        self.behind_ns = None
         for fd in ready:
             if fd in self._sockets:
-                frames.extend(self._drain(*self._sockets[fd]))
+                taken, all_of_it = self._drain(*self._sockets[fd])
+                frames += taken
+                if not all_of_it:
+                    last_ns = taken[-1].time_ns
+                    self.behind_ns = last_ns if self.behind_ns is None else min(self.behind_ns, last_ns)
             elif fd in self._watches:
                 frames.extend(self._links_changed(self._watches[fd]))
         frames.sort(key=lambda frame: frame.time_ns)
@@ -125,7 +135,9 @@ class FrameSource:
             if sock.getsockname()[0]:
                 continue
             # Nothing is added to it any more, so this ends.
-            while taken := list(self._drain(number, sock)):
+            all_of_it = False
+            while not all_of_it:
+                taken, all_of_it = self._drain(number, sock)
                 frames += taken
             # In this order: another thread may ask for `vanished` meanwhile.
             self._deserted[fd] = (number, sock)
@@ -136,19 +148,22 @@ class FrameSource:
                 self._sockets[fd] = self._deserted.pop(fd)
         return frames
 
-    def _drain(self, number: int, sock: socket.socket) -> Iterator[Frame]:
+    def _drain(self, number: int, sock: socket.socket) -> tuple[list[Frame], bool]:
+        """Frames that wait there, and whether these were all."""
+        frames: list[Frame] = []
         space = socket.CMSG_SPACE(AUXDATA_OCTETS) + TIMESTAMP_SPACE
-        for _ in range(_BATCH):
+        while len(frames) < _BATCH:
             try:
                 data, ancillary, _, address = sock.recvmsg(self.snaplen, space)
             except BlockingIOError:
-                return
+                return frames, True
             except OSError as error:
                 if error.errno != errno.ENETDOWN:
                     raise
                 # The link went down and may come back. It is told once, and before the frames that wait.
                 continue
-            yield self._frame(number, data, ancillary, address[2])
+            frames.append(self._frame(number, data, ancillary, address[2]))
+        return frames, False
 
     def _frame(
         self, number: int, data: bytes, ancillary: list[tuple[int, int, bytes]], packet_type: int

@@ -19,6 +19,7 @@ import edge
 from lab import pcapng
 from lab.access import LabAccess
 from lab.capture import MAX_SNAPLEN, Frame, FrameSource
+from lab.captureorder import OrderedSource
 from lab.capturesink import Ring, StreamSink
 from lab.places import Place
 
@@ -123,15 +124,13 @@ def record(
         writer = _Writer(sink, preamble(places, snaplen, chosen), chosen, snaplen, count, ring)
         if on_ready:
             on_ready()
-        ended = ""
+        ordered, ended = OrderedSource(source), writer.ended
         while not ended:
-            ready, ended = _wait(source, sink, stop_fds, end)
-            for frames in _batches(source, ready, bool(ended)):
+            ended = _wait(ordered, sink, stop_fds, end)
+            writer.add(ordered.read())
+            # Once the sink has failed, what had come by then could not be written either.
+            for frames in ordered.rest() if ended or sink.failed else ():
                 writer.add(frames)
-            if sink.failed and not ended:
-                # What had come by then could not be written either.
-                for frames in _batches(source, (), True):
-                    writer.add(frames)
             ended = writer.ended or ended or ("" if source.alive else "the device is gone")
         source.count_drops()
         let_go = writer.finish(source)
@@ -203,37 +202,18 @@ class _Writer:
             self.unwritten += given - written
 
 
-def _batches(source: FrameSource, ready: Sequence[int], last: bool) -> Iterator[list[Frame]]:
-    """What is ready; at the end of a capture all that had come by then."""
-    if not last:
-        yield source.read(ready)
-        return
-    until_ns = time.time_ns()
-    frames = source.read(source.fds())
-    while timely := [frame for frame in frames if frame.time_ns <= until_ns]:
-        yield timely
-        frames = source.read(source.fds())
-
-
-def _wait(
-    source: FrameSource, sink: StreamSink, stop_fds: Sequence[int], end: float | None
-) -> tuple[list[int], str]:
-    """Descriptors with frames, and why the capture ends now (empty when it goes on)."""
-    poller = select.poll()
-    for fd in (*source.fds(), *stop_fds):
-        poller.register(fd, select.POLLIN)
-    # No events asked: poll then reports only that the reader of a pipe has gone.
-    poller.register(sink.fd, 0)
-    left = None if end is None else max(0.0, end - time.monotonic())
-    events = poller.poll(None if left is None else -int(-left * 1000 // 1))
-    ready = [fd for fd, _ in events if fd not in stop_fds and fd != sink.fd]
-    if any(fd in stop_fds for fd, _ in events):
-        return ready, "interrupted"
-    if any(fd == sink.fd for fd, _ in events):
-        return ready, "the reader closed the pipe"
+def _wait(ordered: OrderedSource, sink: StreamSink, stop_fds: Sequence[int], end: float | None) -> str:
+    """Until there is something to do; why the capture ends now (empty when it goes on)."""
+    # No events asked of the sink: poll then reports only that the reader of a pipe has gone.
+    others = {**dict.fromkeys(stop_fds, select.POLLIN), sink.fd: 0}
+    found = ordered.wait(others, None if end is None else max(0.0, end - time.monotonic()))
+    if not found.isdisjoint(stop_fds):
+        return "interrupted"
+    if sink.fd in found:
+        return "the reader closed the pipe"
     if end is not None and time.monotonic() >= end:
-        return ready, "the time is over"
-    return ready, ""
+        return "the time is over"
+    return ""
 
 
 def preamble(places: Sequence[Place], snaplen: int, sift: Sift) -> bytes:

@@ -20,6 +20,7 @@ from pathlib import Path
 from edge.errors import EdgeError
 from lab.access import LabAccess
 from lab.capture import MAX_SNAPLEN, FrameSource
+from lab.captureorder import OrderedSource
 from lab.captureplaces import Wanted
 from lab.capturesink import Ring, replace_file
 from lab.recording import CaptureSummary, block_of, epilogue, preamble
@@ -52,8 +53,11 @@ class RingCapture:
         self._ring = Ring(octets, seconds)
         self._sift = Sifting(access.model, wanted, verdict=verdict, expression=expression)
         self._source = FrameSource(access, self._places)
+        self._ordered = OrderedSource(self._source)
         self._caught_up = threading.Condition()
         self._asked = self._answered = 0
+        # Which of those asked is to be answered next, and when it was taken up.
+        self._question: tuple[int, int] | None = None
         self._error: Exception | None = None
         self._closing = False
         self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -107,27 +111,16 @@ class RingCapture:
                 self._caught_up.notify_all()
 
     def _turn(self) -> None:
-        """Read what comes; when somebody asked, all that had come before the question."""
-        poller = select.poll()
-        for fd in (*self._source.fds(), self._wake_fd):
-            poller.register(fd, select.POLLIN)
-        ready = [fd for fd, _ in poller.poll()]
-        if self._wake_fd not in ready:
-            self._take(ready)
-            return
-        os.eventfd_read(self._wake_fd)
-        with self._caught_up:
-            asked = self._asked
-        until_ns = time.time_ns()
-        while self._take(self._source.fds(), until_ns):
-            pass
-        with self._caught_up:
-            self._answered = asked
-            self._caught_up.notify_all()
-
-    def _take(self, ready: Sequence[int], until_ns: int = 0) -> bool:
-        """Into the ring with what is ready; whether any of it is as old as `until_ns`."""
-        frames = self._source.read(ready)
-        kept = self._sift(frames)
+        """Read what comes; answer who asked, once all is in the ring that had come before the question."""
+        if self._question is None and self._asked > self._answered:
+            self._question = (self._asked, time.time_ns())
+        question = self._question
+        at_once = question is not None and self._ordered.gave(question[1])
+        if self._ordered.wait({self._wake_fd: select.POLLIN}, 0.0 if at_once else None):
+            os.eventfd_read(self._wake_fd)
+        kept = self._sift(self._ordered.read())
         self._ring.add([(frame.time_ns, block_of(frame, self._snaplen, words)) for frame, words in kept])
-        return any(frame.time_ns <= until_ns for frame in frames)
+        if question is not None and self._ordered.gave(question[1]):
+            with self._caught_up:
+                self._question, self._answered = None, question[0]
+                self._caught_up.notify_all()

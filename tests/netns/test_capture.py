@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from labs import until
 
 from edge.net.objects.base import Endpoint
-from lab.capture import FrameSource
+from lab.capture import Frame, FrameSource
 from lab.frames import summarize
 from lab.places import Place, resolve_where
 from lab.probe import ping
@@ -166,6 +167,20 @@ def test_snaplen_cuts_the_data_and_keeps_the_length(world: World) -> None:
         frames = [item for item in source.read(source.fds()) if item.data[:12] == frame[:12]]
     assert [(item.data, item.length) for item in frames] == [(frame[:20], len(frame))]
     assert frames[0].direction == "inbound"
+
+
+def test_the_first_frames_bear_the_time_at_which_they_passed_not_that_of_their_reading(world: World) -> None:
+    # The kernel takes times only from a moment after somebody first asked.
+    frames = [tagged((0x8100, number)) for number in range(1000)]
+    with FrameSource(world, resolve_where(world.model, "pc1:eth0")) as source:
+        send(world, "pc1", "eth0", *frames)
+        sent_ns = time.time_ns()
+        read: list[Frame] = []
+        while part := source.read(source.fds()):
+            read += part
+    seen = [frame for frame in read if frame.data in frames]
+    assert [frame.data for frame in seen] == frames
+    assert max(frame.time_ns for frame in seen) <= sent_ns
 
 
 def test_a_capture_ends_after_as_many_frames_as_were_asked_for(world: World) -> None:

@@ -8,6 +8,7 @@ import select
 import signal
 import struct
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,7 @@ sock.bind(("10.1.0.10", int(sys.argv[1])))
 for number in range(int(sys.argv[3])):
     sock.sendto(b"x" * 100, ("52.112.0.10", int(sys.argv[2])))
 """
+VM, PC = "10.50.1.4", "10.1.0.10"
 VOICE = ("50005", "3479")
 OTHER = ("20001", "20002")
 
@@ -71,6 +73,31 @@ def test_the_whole_lab_reads_well_in_tshark(lab: Labs) -> None:
         lab.ok("check")
         wait_for(lab, model, restarted)
     assert_reads_well(model, capture.path, restarted)
+
+
+@pytest.mark.parametrize("ring", [(), ("--ring", "100M")])
+def test_frames_of_many_links_are_in_the_order_of_their_times(lab: Labs, ring: tuple[str, ...]) -> None:
+    with capturing(lab, "contoso", "all", *ring) as capture:
+        # Each echo passes six links, one right after the other, and more are on their way at the same time.
+        for node, address in (("pc1", VM), ("vm1", PC)):
+            lab.inside("contoso", node, "ping", "-q", "-f", "-l", "20", "-c", "1000", address)
+    frames = list(times(capture.path))
+    passed = Counter(place for place, _ in frames)
+    assert sum(count >= 2000 for count in passed.values()) >= 4, passed
+    stamps = [time_ns for _, time_ns in frames]
+    assert stamps == sorted(stamps)
+    assert f"{len(frames)} frames (interrupted)" in capture.said, "none was lost"
+
+
+def times(path: Path) -> Iterator[tuple[int, int]]:
+    """Of each frame of a file, in its order: which place, and nanoseconds since 1970."""
+    data, at = path.read_bytes(), 0
+    while at < len(data):
+        kind, length = struct.unpack_from("=II", data, at)
+        if kind == 6:
+            place, high, low = struct.unpack_from("=III", data, at + 8)
+            yield place, high << 32 | low
+        at += length
 
 
 def test_a_mark_is_seen_to_change_at_the_edge_with_the_verdict_beside_it(lab: Labs) -> None:
