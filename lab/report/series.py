@@ -7,13 +7,15 @@ quality   MOS, loss, jitter and delay of the streams of a call
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from typing import Any
 
-from lab.traffic.metering import Course, Metering, seconds_since
-from lab.traffic.outage import outage
+from lab.traffic.metering import Course, Metering, begin_ns, seconds_since
+from lab.traffic.outage import NS_PER_S, outage
+from lab.traffic.probes import Probe, Probes
 
 POINTS_MAX = 2000
 """Points of one line: more is finer than a picture is wide, and makes files that open slowly."""
@@ -50,14 +52,17 @@ class OutageSeries:
         return tuple(dict.fromkeys(link for way in self.ways for link in way.points))
 
 
-def thinned(points: Sequence[Point], most: int = POINTS_MAX) -> tuple[Point, ...]:
+def thinned(points: Collection[Point], most: int = POINTS_MAX) -> tuple[Point, ...]:
     """At most about so many points: of each stretch the highest, which is what somebody looks for."""
-    step = -(-len(points) // most)
-    if step <= 1:
-        return tuple(points)
-    return tuple(
-        max(points[begin : begin + step], key=lambda point: point[1]) for begin in range(0, len(points), step)
-    )
+    return _thinned(points, len(points), most)
+
+
+def _thinned(points: Iterable[Point], count: int, most: int = POINTS_MAX) -> tuple[Point, ...]:
+    """The same of `count` points that are made one by one: a run of an hour has millions."""
+    step = max(1, -(-count // most))
+    rest = iter(points)
+    stretches = iter(lambda: tuple(islice(rest, step)), ())
+    return tuple(max(stretch, key=lambda point: point[1]) for stretch in stretches)
 
 
 def outage_series(found: Metering) -> OutageSeries:
@@ -68,22 +73,29 @@ def outage_series(found: Metering) -> OutageSeries:
 
 
 def _way(found: Metering, course: Course) -> WaySeries:
-    by_link: dict[str, list[Point]] = {}
-    for probe in course.probes:
+    begin = begin_ns(found)
+    probes = Probes.of(course.probes)
+    lost = array("q", chain.from_iterable(probes.lost()))
+    by_link: dict[str, array[int]] = {}
+    for place, probe in enumerate(probes):
         if probe.received_ns is not None:
-            point = (seconds_since(found, probe.sent_ns), (probe.received_ns - probe.sent_ns) / 1e6)
-            by_link.setdefault(probe.link or ELSEWHERE, []).append(point)
+            by_link.setdefault(probe.link or ELSEWHERE, array("q")).append(place)
+    points = {
+        link: _thinned((_point(probes[place], begin) for place in places), len(places))
+        for link, places in by_link.items()
+    }
     gaps = tuple(
-        (seconds_since(found, gap.begin_ns), seconds_since(found, gap.end_ns))
-        for gap in outage(course.probes, found.interval_ns).gaps
+        ((gap.begin_ns - begin) / NS_PER_S, (gap.end_ns - begin) / NS_PER_S)
+        for gap in outage(probes, found.interval_ns).gaps
     )
-    lost = [(seconds_since(found, one.sent_ns), 0.0) for one in course.probes if one.received_ns is None]
-    return WaySeries(
-        course.way,
-        {link: thinned(points) for link, points in by_link.items()},
-        gaps,
-        tuple(second for second, _ in thinned(lost)),
-    )
+    seconds = _thinned((_point(probes[place], begin) for place in lost), len(lost))
+    return WaySeries(course.way, points, gaps, tuple(second for second, _ in seconds))
+
+
+def _point(probe: Probe, begin: int) -> Point:
+    """When it was sent, and its delay in ms; 0 where it never arrived."""
+    delay_ms = 0.0 if probe.received_ns is None else (probe.received_ns - probe.sent_ns) / 1e6
+    return (probe.sent_ns - begin) / NS_PER_S, delay_ms
 
 
 @dataclass(frozen=True, slots=True)

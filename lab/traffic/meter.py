@@ -21,7 +21,8 @@ from lab.lookup import owners_of, source_namespace, target_address
 from lab.model import LabModel, Link
 from lab.places import Place, circuit_links, resolve_where
 from lab.traffic.metering import Course, Mark, Metering, carried
-from lab.traffic.outage import NS_PER_S, Probe
+from lab.traffic.outage import NS_PER_S
+from lab.traffic.probes import Probes
 
 FIRST_PORT = 43000
 """UDP. Outside the ranges of Teams (facts 6), so that no policy marks or queues probes before the rest."""
@@ -250,8 +251,7 @@ class Meter:
         )
         return Metering(self.interval_ns, courses, tuple(self._marks), engine.total().missed)
 
-    def _probes(self, packets: Packets) -> tuple[Probe, ...]:
-        return tuple(
-            Probe(sent, received or None, carried(taps, self._links))
-            for sent, received, taps in zip(packets.sent_ns, packets.received_ns, packets.taps, strict=True)
-        )
+    def _probes(self, packets: Packets) -> Probes:
+        # There are millions of packets and few sets of taps.
+        links = {taps: carried(taps, self._links) for taps in set(packets.taps)}
+        return Probes.of_columns(packets.sent_ns, packets.received_ns, map(links.__getitem__, packets.taps))

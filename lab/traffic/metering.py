@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lab.traffic.outage import AVAILABILITY_PROMISED, NS_PER_S, Gap, Outage, Probe, outage
+from lab.traffic.outage import AVAILABILITY_PROMISED, NS_PER_S, Gap, Outage, outage
+from lab.traffic.probes import Probe, Probes
 
 MONTH_S = 30 * 86400
 """A month as service level agreements count it, near enough."""
@@ -28,15 +29,30 @@ class Course:
     """The probes of one way, in the order of sending. way: `pc1 -> vm1`."""
 
     way: str
-    probes: tuple[Probe, ...]
+    probes: Sequence[Probe]
 
     def links(self) -> tuple[str, ...]:
         """Links that carried probes which arrived, in the order of their first."""
-        return tuple(dict.fromkeys(probe.link for probe in self.probes if probe.received_ns is not None))
+        return Probes.of(self.probes).links()
 
-    def between(self, begin_ns: int, end_ns: int) -> tuple[Probe, ...]:
+    def between(self, begin_ns: int, end_ns: int) -> Probes:
         """Probes that were sent in that time."""
-        return tuple(probe for probe in self.probes if begin_ns <= probe.sent_ns < end_ns)
+        return Probes.of(self.probes).between(begin_ns, end_ns)
+
+    def first(self) -> Probe | None:
+        """The first probe that arrived."""
+        return next((probe for probe in self.probes if probe.received_ns is not None), None)
+
+    def last(self, end_ns: int | None = None) -> Probe | None:
+        """The last probe that arrived; of those sent before `end_ns`, where that is given."""
+        return next(
+            (
+                probe
+                for probe in reversed(self.probes)
+                if probe.received_ns is not None and (end_ns is None or probe.sent_ns < end_ns)
+            ),
+            None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +121,9 @@ class Metering:
         healed = self.at("healed")
         firsts, lasts = [], []
         for course in self.courses:
-            heard = [probe for probe in course.probes if probe.received_ns is not None]
-            faulty = [probe for probe in heard if healed is None or probe.sent_ns < healed]
-            firsts.append(heard[0].link if heard else "")
-            lasts.append(faulty[-1].link if faulty else "")
+            first, last = course.first(), course.last(healed)
+            firsts.append(first.link if first else "")
+            lasts.append(last.link if last else "")
         return tuple(firsts), tuple(lasts)
 
     def until_healed(self) -> Metering:
@@ -184,7 +199,7 @@ def metering_json(found: Metering, *, probes: bool = False) -> dict[str, Any]:
 def metering_of(data: dict[str, Any]) -> Metering:
     """The counterpart of metering_json with `probes`. Raises KeyError, TypeError, ValueError."""
     courses = tuple(
-        Course(way["way"], tuple(Probe(sent, received, link) for sent, received, link in way["probes"]))
+        Course(way["way"], Probes(Probe(sent, received, link) for sent, received, link in way["probes"]))
         for way in data["ways"]
     )
     marks = tuple(Mark(mark["at_ns"], mark["what"], mark["words"]) for mark in data["marks"])
@@ -193,5 +208,9 @@ def metering_of(data: dict[str, Any]) -> Metering:
 
 def seconds_since(found: Metering, at_ns: int) -> float:
     """Seconds from the first probe to a moment."""
-    begin = min((course.probes[0].sent_ns for course in found.courses if course.probes), default=at_ns)
-    return (at_ns - begin) / NS_PER_S
+    return (at_ns - begin_ns(found, at_ns)) / NS_PER_S
+
+
+def begin_ns(found: Metering, default: int = 0) -> int:
+    """When the first probe of all was sent; `default` where there was none."""
+    return min((course.probes[0].sent_ns for course in found.courses if course.probes), default=default)

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from lab.traffic.probes import Probe, Probes
+
+__all__ = ["AVAILABILITY_PROMISED", "NS_PER_S", "Gap", "Outage", "Probe", "outage"]
 
 NS_PER_S = 1e9
 
 AVAILABILITY_PROMISED = 99.95
 """Percent, of an ExpressRoute circuit with both connections (facts 7, `sla`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """A probe: when it was sent, when it arrived (None: never), and the link that carried it, where known."""
-
-    sent_ns: int
-    received_ns: int | None
-    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +54,20 @@ class Outage:
         return 100.0 * (1 - down / self.seconds) if self.seconds > 0 else 100.0
 
 
-def outage(probes: Sequence[Probe], interval_ns: int) -> Outage:
+def outage(probes: Iterable[Probe], interval_ns: int) -> Outage:
     """Judge a run. probes: in the order of sending; interval_ns: between two of them.
 
     A gap is as long as no probe that was sent came through, so it is known to one interval.
     """
-    gaps: list[Gap] = []
-    begin = None
-    before = ""
-    for place, probe in enumerate(probes):
-        if probe.received_ns is None:
-            begin = place if begin is None else begin
-            continue
-        if begin is not None:
-            gaps.append(Gap(probes[begin].sent_ns, probe.sent_ns, place - begin, before, probe.link))
-            begin = None
-        before = probe.link
-    if begin is not None:
-        end_ns = probes[-1].sent_ns + interval_ns
-        gaps.append(Gap(probes[begin].sent_ns, end_ns, len(probes) - begin, before, ""))
-    length = probes[-1].sent_ns - probes[0].sent_ns + interval_ns if probes else 0
-    return Outage(len(probes), sum(gap.lost for gap in gaps), length / NS_PER_S, tuple(gaps))
+    run = Probes.of(probes)
+    gaps = tuple(_gap(run, lost, interval_ns) for lost in run.lost())
+    length = run[-1].sent_ns - run[0].sent_ns + interval_ns if run else 0
+    return Outage(len(run), sum(gap.lost for gap in gaps), length / NS_PER_S, gaps)
+
+
+def _gap(run: Probes, lost: range, interval_ns: int) -> Gap:
+    before = run[lost.start - 1].link if lost.start else ""
+    if lost.stop == len(run):
+        return Gap(run[lost.start].sent_ns, run[-1].sent_ns + interval_ns, len(lost), before, "")
+    back = run[lost.stop]
+    return Gap(run[lost.start].sent_ns, back.sent_ns, len(lost), before, back.link)
