@@ -20,7 +20,8 @@ class BudgetCheck:
     """Packets between two hosts, both ways: what they may take and how many may be lost.
 
     latency_ms: the 95th percentile of one-way delays. jitter_ms: the greatest of RFC 3550's estimates.
-    loss_percent: of all packets. packets: how many, one every pace_ms. class_name: as clients of that class
+    loss_percent: of all packets; where it is None and fewer than half of a way's arrive, nothing can be
+    judged and the check fails. packets: how many, one every pace_ms. class_name: as clients of that class
     speak.
     """
 

@@ -2,6 +2,10 @@
 
 A packet leaves every few milliseconds; the far end notes its arrival and sends one back. Both ends are on
 one clock and the kernel stamps arrivals, so delays are one-way and true, however late this program runs.
+
+Latency and jitter are those of the packets that arrived, and say nothing of the others. So a budget that does
+not say how much may be lost fails when fewer than half of a way's packets arrive: it cannot be judged. One
+that says so is judged by what arrives. Each verdict names the loss that was seen.
 """
 
 from __future__ import annotations
@@ -28,6 +32,9 @@ from lab.traffic.quality import Arrival, delays_of, jitter
 
 GRACE_S = 1.0
 """How long the last packets may be on their way beyond what the budget allows."""
+
+LEAST_FOR_JITTER = 2
+"""Packets that must arrive: jitter is between two of them."""
 
 _PACKET = struct.Struct("!8sBIQ")
 """Token, way, number, time of sending in ns; filled up to an audio packet's size."""
@@ -130,7 +137,7 @@ def _take(sock: socket.socket, token: bytes, way: Way, run: Run) -> list[tuple[i
 
 
 def judge_budget(check: BudgetCheck, run: Run) -> Verdict:
-    """Whether both ways keep within the budget. Pure."""
+    """Whether both ways keep within the budget, and enough arrived to tell. Pure."""
     figures = {way: _figures(run.sent[way], run.arrivals[way]) for way in WAYS}
     evidence = {"out": figures["out"], "in": figures["in"], "errors": list(run.errors)}
     who = f"{check.source} -> {check.target}"
@@ -140,9 +147,11 @@ def judge_budget(check: BudgetCheck, run: Run) -> Verdict:
     if not run.arrivals["in"]:
         words = f"{who}: none of {run.sent['in']} packets came back from {check.target}{errors}"
         return Verdict(False, words, evidence)
-    problems = [problem for way in WAYS for problem in _over(check, way, figures[way])]
+    problems = [problem for way in WAYS for problem in _problems(check, way, figures[way])]
     if problems:
-        return Verdict(False, f"{who}: {'; '.join(problems)}{errors}", evidence)
+        there, back = (figures[way]["loss_percent"] for way in WAYS)
+        lost = f"; loss {there:.3g} % there, {back:.3g} % back"
+        return Verdict(False, f"{who}: {'; '.join(problems)}{lost}{errors}", evidence)
     words = ", ".join(
         f"{name} {max(figures[way][key] for way in WAYS):.3g} {unit}"
         for name, key, unit in (
@@ -167,15 +176,25 @@ def _figures(sent: int, arrivals: Sequence[Arrival]) -> dict[str, float]:
     }
 
 
-def _over(check: BudgetCheck, way: Way, figures: Mapping[str, float]) -> list[str]:
+def _problems(check: BudgetCheck, way: Way, figures: Mapping[str, float]) -> list[str]:
+    ends = (check.source, check.target) if way == "out" else (check.target, check.source)
+    pair = f"from {ends[0]} to {ends[1]}"
+    arrived = f"{figures['received']:.0f} of {figures['sent']:.0f} packets {pair} arrived"
+    if check.loss_percent is None and 2 * figures["received"] < figures["sent"]:
+        return [f"cannot be judged: only {arrived}; add loss: to say how many may be lost"]
+    if check.jitter_ms is not None and figures["received"] < LEAST_FOR_JITTER:
+        return [f"jitter cannot be judged: only {arrived}", *_over(check, pair, figures)]
+    return _over(check, pair, figures)
+
+
+def _over(check: BudgetCheck, pair: str, figures: Mapping[str, float]) -> list[str]:
     limits = (
         ("latency", "latency_ms", check.latency_ms, "ms"),
         ("jitter", "jitter_ms", check.jitter_ms, "ms"),
         ("loss", "loss_percent", check.loss_percent, "%"),
     )
-    ends = (check.source, check.target) if way == "out" else (check.target, check.source)
     return [
-        f"{name} {figures[key]:.3g} {unit} from {ends[0]} to {ends[1]}, at most {limit:g} {unit} allowed"
+        f"{name} {figures[key]:.3g} {unit} {pair}, at most {limit:g} {unit} allowed"
         for name, key, limit, unit in limits
         if limit is not None and figures[key] > limit
     ]

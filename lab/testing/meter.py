@@ -73,6 +73,12 @@ def _broken(budget: Budget, found: Measured) -> Iterator[str]:
             f"the budget is {budget.loss_percent:g} %"
         )
     trip = found.round_trip_s
+    left_open = budget.loss_percent is None and budget.outage_s is None
+    if left_open and trip is not None and percent > 50:
+        yield (
+            f"{budget}: the round trip cannot be judged: {found.outage.lost} of {found.outage.sent} probes "
+            f"lost; give the budget loss= to say how many may be"
+        )
     if budget.round_trip_s is not None and (trip is None or trip > budget.round_trip_s):
         took = "no answer came" if trip is None else f"95 % of the answers took up to {trip * 1e3:.2f} ms"
         yield f"{budget}: {took}; the budget is {budget.round_trip_s * 1e3:g} ms"

@@ -63,7 +63,8 @@ class Budget:
     """What echo requests from source to target may suffer while a test runs; None is not asked.
 
     outage_s: longest time without an answer. loss_percent: without an answer, of all. round_trip_s: of 95 %
-    of the answers. during_s: measured at least so long, from when the test begins.
+    of the answers; alone, it is not kept where more than half never came. during_s: measured at least so
+    long, from when the test begins.
     """
 
     source: str

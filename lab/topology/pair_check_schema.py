@@ -55,7 +55,11 @@ def share_of(text: str | None) -> tuple[float | None, int | None]:
 
 
 class BudgetCheckSpec(Part):
-    """Packets between two hosts, both ways, are fast, steady and whole enough."""
+    """Packets between two hosts, both ways, are fast, steady and whole enough.
+
+    Latency and jitter are those of the packets that arrived. Without `loss`, the check fails when fewer than
+    half of the packets of a way arrive: three that were quick say nothing of those that were lost.
+    """
 
     budget: Pair = Field(description="[source host, target host]; the target sends each packet back.")
     latency: Duration | None = Field(
@@ -64,7 +68,11 @@ class BudgetCheckSpec(Part):
     jitter: Duration | None = Field(
         default=None, description="Most jitter (RFC 3550), at any moment.", examples=["15ms"]
     )
-    loss: Part100 | None = Field(default=None, description="Most packets lost.", examples=["0.1%"])
+    loss: Part100 | None = Field(
+        default=None,
+        description="Most packets lost, each way.",
+        examples=["0.1%"],
+    )
     packets: int = Field(default=100, ge=10, le=6000, description="How many are sent.")
     pace: Duration = Field(default="10ms", description="Time from one packet to the next.")
     class_name: ClassName = Field(

@@ -64,6 +64,34 @@ def run(packets: int = 20, delay_ms: float = 2, lost: int = 0, back: bool = True
         (BudgetCheck("a", "b", None, None, 5), run(lost=1), True, "a -> b: latency 2 ms"),
         (BudgetCheck("a", "b", 3), run(lost=20), False, "a -> b: none of 20 packets arrived"),
         (BudgetCheck("a", "b", 3), run(back=False), False, "a -> b: none of 0 packets came back from b"),
+        (
+            BudgetCheck("a", "b", 3),
+            run(packets=100, lost=97),
+            False,
+            "a -> b: cannot be judged: only 3 of 100 packets from a to b arrived; add loss: to say how",
+        ),
+        (BudgetCheck("a", "b", jitter_ms=3), run(lost=11), False, "a -> b: cannot be judged: only 9 of 20"),
+        # Half of them is told, and judged.
+        (BudgetCheck("a", "b", 3), run(lost=10), True, "a -> b: latency 2 ms, jitter 0 ms, loss 50 % in"),
+        (
+            BudgetCheck("a", "b", 3, None, 90),
+            run(lost=17),
+            True,
+            "a -> b: latency 2 ms, jitter 0 ms, loss 85",
+        ),
+        (
+            BudgetCheck("a", "b", 3, None, 80),
+            run(lost=17),
+            False,
+            "a -> b: loss 85 % from a to b, at most 80",
+        ),
+        (
+            BudgetCheck("a", "b", 3, 1, 99),
+            run(lost=19),
+            False,
+            "a -> b: jitter cannot be judged: only 1 of 20 packets from a to b arrived",
+        ),
+        (BudgetCheck("a", "b", 3, None, 100), run(lost=20), False, "a -> b: none of 20 packets arrived"),
     ],
 )
 def test_a_budget_is_kept_both_ways_or_says_which_figure_is_over(
@@ -71,6 +99,20 @@ def test_a_budget_is_kept_both_ways_or_says_which_figure_is_over(
 ) -> None:
     verdict = judge_budget(check, seen)
     assert (verdict.ok, verdict.words[: len(words)]) == (ok, words)
+
+
+def test_a_budget_that_is_not_kept_names_the_loss_each_way() -> None:
+    one_lost_back = run()
+    del one_lost_back.arrivals["in"][0]
+    assert judge_budget(BudgetCheck("a", "b", 1), one_lost_back).words.endswith("; loss 0 % there, 5 % back")
+    most_lost_back = run()
+    del most_lost_back.arrivals["in"][3:]
+    verdict = judge_budget(BudgetCheck("a", "b", 3), most_lost_back)
+    assert (verdict.ok, verdict.words) == (
+        False,
+        "a -> b: cannot be judged: only 3 of 20 packets from b to a arrived; "
+        "add loss: to say how many may be lost; loss 0 % there, 85 % back",
+    )
 
 
 def test_jitter_over_the_budget_is_found() -> None:

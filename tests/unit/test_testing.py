@@ -99,6 +99,17 @@ def test_the_round_trip_is_that_of_ninety_five_percent() -> None:
     )
 
 
+def test_a_round_trip_alone_is_not_kept_by_the_few_that_answered() -> None:
+    few, half = measured(probes(*[False] * 97, *[True] * 3), 0.01), measured(probes(*[False, True] * 8), 0.01)
+    assert broken(Budget("pc1", "vm1", round_trip_s=0.05), few) == (
+        "pc1 -> vm1: the round trip cannot be judged: 97 of 100 probes lost; "
+        "give the budget loss= to say how many may be",
+    )
+    assert broken(Budget("pc1", "vm1", round_trip_s=0.05), half) == ()
+    assert broken(Budget("pc1", "vm1", round_trip_s=0.05, loss_percent=98), few) == ()
+    assert broken(Budget("pc1", "vm1", round_trip_s=0.05, outage_s=1), few) == ()
+
+
 def test_no_answer_at_all_keeps_no_budget() -> None:
     for found in (measured([], 0.01), measured(probes(False, False), 0.01)):
         assert broken(Budget("pc1", "vm1", round_trip_s=1.0), found)
