@@ -83,6 +83,8 @@ class QueueCheck:
 class ThroughputCheck:
     """TCP between two hosts carries at least so much of a circuit's bandwidth, and at most so much.
 
+    All of it crosses that circuit.
+
     least_bps, most_bps: figures; least_percent, most_percent: of the circuit's bandwidth at that moment.
     seconds: how long is measured.
     """

@@ -1,7 +1,9 @@
 """Checks of throughput: what TCP between two hosts gets, against the bandwidth of a circuit.
 
-A few connections of the kernel's own TCP, so that losses at a policer, and the sawtooth that they make, are
-real. Counted is what the receiver read, after the connections have found their speed.
+A few connections of the kernel's own TCP, so that losses at a policer, and the sawtooth that they make,
+are real. Counted is what the receiver read, after the connections have found their speed. That it came by
+the circuit and not by another one, a VPN or the Internet, the kernel's counters of the circuit's devices
+must show: they count at least all that was received.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any
 from edge.errors import UsageError
 from lab.access import LabAccess
 from lab.check_model import ThroughputCheck
+from lab.checks.carriage import Carriage, carried, circuit_carriers, other_carriers, read_octets
 from lab.checks.result import Verdict
 from lab.checks.talk import pair_of
 from lab.probe import send_problem
@@ -36,10 +39,14 @@ def look_at_throughput(
     access: LabAccess, check: ThroughputCheck, cancelled: Callable[[], bool], seconds: float
 ) -> Verdict:
     """Measure once, for as long as the check says. Raises UsageError, EdgeError, OSError."""
-    circuit = next((item for item in access.model.circuits if item.name == check.circuit), None)
+    model = access.model
+    circuit = next((item for item in model.circuits if item.name == check.circuit), None)
     if circuit is None:
         raise UsageError(f"no circuit {check.circuit} is ordered now")
-    pair = pair_of(access.model, check.source, check.target, check.family)
+    pair = pair_of(model, check.source, check.target, check.family)
+    own = circuit_carriers(model, check.circuit)
+    others = other_carriers(model, check.circuit, pair.namespaces)
+    before = read_octets(access, (*own, *others))
     family = socket.AF_INET if pair.addresses[1].version == 4 else socket.AF_INET6
     with ExitStack() as stack:
         server = stack.enter_context(access.socket(pair.namespaces[1], family, socket.SOCK_STREAM, 0))
@@ -61,8 +68,10 @@ def look_at_throughput(
             near.append(client)
             far.append(stack.enter_context(accepted))
         senders, receivers = (near, far) if check.way == "out" else (far, near)
-        octets, measured_s = _measure(senders, receivers, check.seconds, cancelled)
-    return judge_throughput(check, circuit.bandwidth_bps, octets, measured_s)
+        octets, measured_s, received = _measure(senders, receivers, check.seconds, cancelled)
+    after = read_octets(access, (*own, *others))
+    came = Carriage(received, carried(own, before, after), carried(others, before, after))
+    return judge_throughput(check, circuit.bandwidth_bps, octets, measured_s, came)
 
 
 def _connect(client: socket.socket, to: tuple[str, int]) -> int:
@@ -93,8 +102,8 @@ def _measure(
     receivers: list[socket.socket],
     seconds: float,
     cancelled: Callable[[], bool],
-) -> tuple[int, float]:
-    """(octets received, in how many seconds) once the connections have settled."""
+) -> tuple[int, float, int]:
+    """(octets received, in how many seconds) once the connections have settled; octets received in all."""
     by_fd = {sock.fileno(): sock for sock in (*senders, *receivers)}
     poller = select.poll()
     for sock in senders:
@@ -105,21 +114,23 @@ def _measure(
     buffer = bytearray(1 << 18)
     begin = time.monotonic()
     settled: float | None = None
-    octets = 0
+    octets = early = 0
     while (now := time.monotonic()) < begin + SETTLE_S + seconds and not cancelled():
         if settled is None and now >= begin + SETTLE_S:
-            settled, octets = now, 0
+            settled, early, octets = now, octets, 0
         for fd, _ in poller.poll(100):
             with contextlib.suppress(BlockingIOError):
                 if fd in sending:
                     by_fd[fd].send(CHUNK)
                 else:
                     octets += by_fd[fd].recv_into(buffer)
-    return octets, now - settled if settled is not None else 0.0
+    return octets, now - settled if settled is not None else 0.0, early + octets
 
 
-def judge_throughput(check: ThroughputCheck, bandwidth_bps: int, octets: int, measured_s: float) -> Verdict:
-    """Whether the throughput is within what the check wants. Pure."""
+def judge_throughput(
+    check: ThroughputCheck, bandwidth_bps: int, octets: int, measured_s: float, came: Carriage
+) -> Verdict:
+    """Whether the throughput is within what the check wants, and all of it came by the circuit. Pure."""
     bps = octets * 8 / measured_s if measured_s > 0 else 0.0
     least = _limit(check.least_percent, check.least_bps, bandwidth_bps)
     most = _limit(check.most_percent, check.most_bps, bandwidth_bps)
@@ -131,17 +142,32 @@ def judge_throughput(check: ThroughputCheck, bandwidth_bps: int, octets: int, me
         "octets": octets,
         "seconds": round(measured_s, 3),
         "connections": CONNECTIONS,
+        "received_octets": came.received,
+        "circuit_octets": sum(came.circuit.values()),
+        "links": {**came.circuit, **{name: came.others[name] for name in came.elsewhere}},
     }
     ends = (check.source, check.target) if check.way == "out" else (check.target, check.source)
     got = f"{ends[0]} -> {ends[1]}: {rate_words(bps)}, {share:.0f} % of circuit {check.circuit}'s "
     got += rate_words(bandwidth_bps)
     if not octets:
         return Verdict(False, f"{got}; nothing arrived", evidence)
+    problems = []
     if least is not None and bps < least:
-        return Verdict(False, f"{got}; at least {rate_words(least)} expected", evidence)
+        problems.append(f"at least {rate_words(least)} expected")
     if most is not None and bps > most:
-        return Verdict(False, f"{got}; at most {rate_words(most)} expected", evidence)
-    return Verdict(True, got, evidence)
+        problems.append(f"at most {rate_words(most)} expected")
+    if came.part < 1:
+        problems.append(_astray(check.circuit, came))
+    if problems:
+        return Verdict(False, "; ".join((got, *problems)), evidence)
+    return Verdict(True, f"{got}, by {came.shares}", evidence)
+
+
+def _astray(circuit: str, came: Carriage) -> str:
+    # Rounded down, for 99.6 % is not all of it.
+    percent = int(100 * came.part)
+    words = f"{f'only {percent}' if percent else 'less than 1'} % of it crossed circuit {circuit}"
+    return f"{words}; it went by {', '.join(came.elsewhere)}" if came.elsewhere else words
 
 
 def _limit(percent: float | None, bps: int | None, bandwidth_bps: int) -> float | None:

@@ -157,10 +157,14 @@ class QueueCheckSpec(Part):
 
 
 class ThroughputCheckSpec(Part):
-    """TCP between two hosts gets its part of a circuit's bandwidth."""
+    """TCP between two hosts gets its part of a circuit's bandwidth, over that circuit.
+
+    By the kernel's counters the circuit's links carried at least what was received; else it went another way
+    and the check fails.
+    """
 
     throughput: Pair = Field(description="[source host, target host]")
-    circuit: str = Field(description="The circuit whose bandwidth is meant.")
+    circuit: str = Field(description="The circuit that must carry it, and whose bandwidth is meant.")
     at_least: Share | None = Field(
         default=None, description="Of the circuit's bandwidth, or bits per second.", examples=["70%"]
     )

@@ -124,6 +124,8 @@ def test_every_kind_holds_on_the_good_lab(lab: Labs) -> None:
         assert all(row["drops"] == 0 for row in counted["queues"])
     assert speed["bandwidth_bps"] == 200_000_000
     assert speed["percent"] >= 20
+    assert sum(speed["links"][name] for name in ("ams-primary", "ams-secondary")) >= speed["received_octets"]
+    assert speed["received_octets"] >= speed["octets"] > 0
     assert [route["prefix"] for route in routes["routes"]] == ["10.50.0.0/16"]
 
 
@@ -197,8 +199,13 @@ def test_without_the_circuit_its_promises_fail_and_the_evidence_shows_why(
     assert communities.words == "ce1 has no route 52.112.0.0/14"
     assert uptime.words.startswith("0 of 6 sessions established")
     assert ping.ok, "by the Internet"
-    (fast,) = prove(lab, {**SPEED, "at_least": None, "at_most": "105%"}, within_s=1)
+    (fast,) = prove(lab, {**SPEED, "at_most": "105%"}, within_s=1)
     assert "at most 210 Mbit/s expected" in fast.words, "nobody polices the Internet"
+    (astray,) = prove(lab, {**SPEED, "way": "in"}, within_s=1)
+    assert "at least" not in astray.words, "it is fast enough, and fails all the same"
+    assert "less than 1 % of it crossed circuit ams; it went by" in astray.words
+    assert astray.evidence["circuit_octets"] < astray.evidence["received_octets"] / 100
+    assert astray.evidence["links"]["hq-inet-internet"] >= astray.evidence["received_octets"]
     with client(lab) as access:
         evidence = gather(access, results, tmp_path / "evidence")
     assert evidence.problems == ()

@@ -19,9 +19,11 @@ from labs import CONTOSO, Labs, established, until
 from edge.fastpath.frames import parse_tags
 from edge.net.macsec import probe_macsec
 from lab.capture import FrameSource
+from lab.checks import CheckResult, run_checks
 from lab.client import Client
 from lab.places import resolve_where
 from lab.state import RunDirectory
+from lab.topology import derive
 
 pytestmark = pytest.mark.root
 
@@ -135,6 +137,15 @@ def up(labs: Labs, **like: Any) -> int:
     return len(established(labs.json("inspect"), side="microsoft", group="customer", **like))
 
 
+def throughput(labs: Labs, name: str) -> CheckResult:
+    """What a check says of TCP between the hosts of circuit `one`, where circuit `name` should carry it."""
+    wanted = {"throughput": ["pc1", "vm1"], "circuit": name, "at_least": "1M", "seconds": 0.5}
+    with client(labs) as opened:
+        model = opened.model
+        (result,) = run_checks(opened, derive({**model.document, "checks": [wanted]}, model.state).checks, 1)
+    return result
+
+
 @pytest.mark.kernels("here", "stock")
 @pytest.mark.shows("ExpressRoute Direct", here="bpf", stock="kernel")
 def test_scenario_03_on_dot1q_a_c_tag_is_used_once_and_on_qinq_by_every_circuit(labs: Labs) -> None:
@@ -153,6 +164,10 @@ def test_scenario_03_on_dot1q_a_c_tag_is_used_once_and_on_qinq_by_every_circuit(
     until(lambda: up(labs) == 4, "both circuits use C-tag 100", 60)
     assert stacks(labs, "pair1-primary", wanted) == wanted
     assert [answers(labs, NAME, "pc1", f"10.{n}.1.4") for n in (51, 52)] == [3, 3]
+    mine, other = (throughput(labs, name) for name in ("one", "two"))
+    assert mine.ok, mine.words
+    assert not other.ok, "the same wires, and another circuit's frames"
+    assert "less than 1 % of it crossed circuit two; it went by one/private " in other.words
 
 
 def test_scenario_04_a_circuit_has_a_unique_s_tag_for_good_and_the_pair_its_encapsulation(labs: Labs) -> None:

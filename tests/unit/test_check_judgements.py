@@ -22,6 +22,7 @@ from lab.check_model import (
     WantedRoute,
 )
 from lab.checks.budget import Run, judge_budget
+from lab.checks.carriage import Carriage
 from lab.checks.flows import judge_flow, judge_never, judge_queue
 from lab.checks.looks import ALONE, is_negative
 from lab.checks.outage import judge_outage
@@ -216,7 +217,12 @@ def test_a_port_without_that_queue_is_named_with_those_that_there_are() -> None:
 @pytest.mark.parametrize(
     ("check", "mbit", "ok", "words"),
     [
-        (ThroughputCheck("a", "b", "ams", 80), 170, True, "170 Mbit/s, 85 % of circuit ams's 200 Mbit/s"),
+        (
+            ThroughputCheck("a", "b", "ams", 80),
+            170,
+            True,
+            "170 Mbit/s, 85 % of circuit ams's 200 Mbit/s, by ams-primary (62 %), ams-secondary (38 %)",
+        ),
         (ThroughputCheck("a", "b", "ams", 80), 150, False, "at least 160 Mbit/s expected"),
         (ThroughputCheck("a", "b", "ams", None, 10**8), 99, False, "at least 100 Mbit/s expected"),
         (ThroughputCheck("a", "b", "ams", None, None, 105), 376, False, "at most 210 Mbit/s expected"),
@@ -226,7 +232,9 @@ def test_a_port_without_that_queue_is_named_with_those_that_there_are() -> None:
 def test_throughput_is_judged_against_the_circuit(
     check: ThroughputCheck, mbit: int, ok: bool, words: str
 ) -> None:
-    verdict = judge_throughput(check, 200_000_000, mbit * 250_000, 2.0)
+    octets = mbit * 250_000
+    came = Carriage(octets, {"ams-primary": octets * 2 // 3, "ams-secondary": octets * 2 // 5}, {"wan": 100})
+    verdict = judge_throughput(check, 200_000_000, octets, 2.0, came)
     assert verdict.ok is ok
     assert words in verdict.words
 
