@@ -17,6 +17,7 @@ import pytest
 
 from edge.program import run
 from lab.cli import _VERBS, cli
+from lab.drills.topologies import gallery
 
 ROOT = Path(__file__).parents[2]
 CONTOSO = ROOT / "lab" / "topologies" / "contoso.edge.yml"
@@ -196,22 +197,66 @@ def test_ctrl_c_is_exit_130_and_one_line(capfd: pytest.CaptureFixture[str]) -> N
     assert capfd.readouterr()[1].strip() == "edgelab: interrupted"
 
 
-def test_completion_knows_verbs_and_their_options(tmp_path: Path) -> None:
-    def complete(words: str, word: int) -> list[str]:
-        asked = {"_EDGELAB_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(word)}
-        done = subprocess.run(
-            [sys.executable, "-c", "import sys; from lab.cli import main; sys.argv[0] = 'edgelab'; main()"],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "EDGELAB_DIR": str(tmp_path / "labs"), **asked},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert done.stderr == ""
-        return [line.partition(",")[2] for line in done.stdout.split()]
+def complete(folder: Path, words: str) -> list[str]:
+    """What bash is told after these words, typed in a folder: its type and the word, "plain,deploy"."""
+    number = str(len(words.split(" ")) - 1)
+    asked = {"_EDGELAB_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": number}
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from lab.cli import main; sys.argv[0] = 'edgelab'; main()"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "EDGELAB_DIR": str(folder / "labs"), **asked},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
 
-    assert complete("edgelab de", 1) == ["deploy", "destroy"]
-    assert complete("edgelab list --format ", 3) == ["table", "json"]
-    assert complete("edgelab destroy ", 2) == []
+
+def test_completion_knows_verbs_and_their_options(tmp_path: Path) -> None:
+    assert complete(tmp_path, "edgelab de") == ["plain,deploy", "plain,destroy"]
+    assert complete(tmp_path, "edgelab list --format ") == ["plain,table", "plain,json"]
+    assert complete(tmp_path, "edgelab destroy ") == []
+
+
+def test_completion_of_a_topology_knows_the_gallery_and_what_lies_here(tmp_path: Path) -> None:
+    (tmp_path / "metro-plans").mkdir()
+    for name in ("metropolis.edge.yml", "metro and more.edge.yml", ".metro", "mine.edge.yml"):
+        (tmp_path / name).touch()
+    for verb in ("deploy", "validate", "graph"):
+        told = complete(tmp_path, f"edgelab {verb} -t metro")
+        assert told == ["plain,metro", "plain,metro-plans/", "plain,metropolis.edge.yml"]
+    everything = complete(tmp_path, "edgelab deploy -t ")
+    assert {f"plain,{name}" for name in gallery()} < set(everything)
+    assert {"plain,mine.edge.yml", "plain,metro-plans/"} < set(everything)
+    # No name begins so: the shell looks for files itself, in other folders as well.
+    assert complete(tmp_path, "edgelab deploy -t mine") == ["file,mine"]
+    assert complete(tmp_path, "edgelab deploy -t metro-plans/") == ["file,metro-plans/"]
+
+
+def test_bash_shows_names_of_the_gallery_and_files(tmp_path: Path) -> None:
+    """As bash asks and hears it: what it was told is what it would show."""
+    (tmp_path / "metropolis.edge.yml").touch()
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "edgelab"
+    program.write_text(f"#!{sys.executable}\nfrom lab.cli import main\nmain()\n")
+    program.chmod(0o755)
+    script = """
+        eval "$(_EDGELAB_COMPLETE=bash_source edgelab)"
+        COMP_WORDS=(edgelab deploy -t metro) COMP_CWORD=3
+        _edgelab_completion edgelab
+        printf '%s\\n' "${COMPREPLY[@]}"
+    """
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script],
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout.split(), done.stderr) == (["metro", "metropolis.edge.yml"], "")
 
 
 @pytest.fixture
