@@ -49,13 +49,16 @@ def to_json(active: Active) -> dict[str, Any]:
 
 def kept_by(lab: str, ended: Iterable[Active], kept: Iterable[Dropped]) -> str:
     """Why faults cannot be healed without others, and the command that heals both."""
-    these, others = [one.fault.name for one in ended], list(kept)
-    reasons = "; ".join(f"{one.active.fault.name} ({one.active.fault}): {one.why}" for one in others)
-    both = " ".join([*these, *(one.active.fault.name for one in others)])
-    return (
-        f"{' and '.join(these)} cannot be healed alone, since without it this does not fit: {reasons}. "
-        f"Heal them together: edgelab heal {lab} {both}"
-    )
+    these, others = tuple(ended), tuple(kept)
+    both = " ".join(one.fault.name for one in (*these, *(one.active for one in others)))
+    return f"{cannot_end(these, others)}. Heal them together: edgelab heal {lab} {both}"
+
+
+def cannot_end(ended: Iterable[Active], kept: Iterable[Dropped]) -> str:
+    """Why faults cannot be healed without others."""
+    these = " and ".join(one.fault.name for one in ended)
+    reasons = "; ".join(f"{one.active.fault.name} ({one.active.fault}): {one.why}" for one in kept)
+    return f"{these} cannot be healed alone, since without it this does not fit: {reasons}"
 
 
 def dropped_json(dropped: Iterable[Dropped]) -> list[dict[str, Any]]:

@@ -1,11 +1,12 @@
-"""The script of faults: each fits the lab, and no two of one name are active at once."""
+"""The script of faults: each fits the lab as it is at its time, and no two of one name are active at once."""
 
 from __future__ import annotations
 
 from edge.errors import UsageError
-from lab.faults.faulted import misfit
 from lab.faults.kinds import KINDS
+from lab.faults.rehearsal import Taken, Unhealed, Unmade, rehearse
 from lab.faults.schedule import Scripted, overlapping
+from lab.faults.telling import cannot_end
 from lab.topology.derivation import build
 from lab.topology.rules.context import Context
 from lab.topology.scripts import entry
@@ -30,13 +31,22 @@ def check(context: Context) -> None:
                 context.report((*path, "options") if spec.options else path, words, hint)
     if not whole or not found:
         return
-    model = build(context.topology, context.state)
-    for number, one in found.items():
-        for line in misfit(model, one.fault):
-            words, _, hint = line.partition("; ")
-            context.report(("faults", number, "target"), words, hint)
     numbers = list(found)
-    for place in overlapping(found.values()):
+    taken = set(overlapping(found.values()))
+    for snag in rehearse(build(context.topology, context.state), found.values()):
+        path = ("faults", numbers[snag.number])
+        match snag:
+            case Unmade():
+                for line in snag.why:
+                    words, _, hint = line.partition("; ")
+                    context.report((*path, "target"), words, hint)
+            case Taken():
+                taken.add(snag.number)
+            case Unhealed():
+                keepers = " and ".join(one.active.fault.name for one in snag.kept)
+                hint = f"give {keepers} an end as well, or this one none"
+                context.report((*path, "for"), cannot_end(snag.together, snag.kept), hint)
+    for place in sorted(taken):
         number = numbers[place]
         words = f"a fault {found[number].fault.name} is still active at that time"
         context.report(("faults", number), words, "give it another name, or end the other one before")
