@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lab.faults.kinds import KINDS
 from lab.faults.model import Fault
 from lab.faults.units import DURATION, words_of
 
@@ -61,6 +62,7 @@ def overlapping(script: Iterable[Scripted]) -> list[int]:
     for number, entry in sorted(enumerate(script), key=lambda item: item[1].at_s):
         if entry.at_s < ends.get(entry.fault.name, 0.0):
             found.append(number)
-        end = float("inf") if entry.for_s is None else entry.at_s + entry.for_s
+        lasts_s = entry.for_s if entry.for_s is not None else float("inf")
+        end = entry.at_s + (lasts_s if KINDS[entry.fault.kind].lasting else 0.0)
         ends[entry.fault.name] = max(end, ends.get(entry.fault.name, 0.0))
     return sorted(found)

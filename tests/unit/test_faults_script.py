@@ -78,6 +78,8 @@ def test_two_faults_of_one_name_must_not_be_active_at_once() -> None:
     assert problems(f"at: 1s, for: 2s, {one}", f"at: 2s, {one}") == [
         "faults.1: a fault x is still active at that time; give it another name, or end the other one before"
     ]
+    # What is over at once has given its name back.
+    assert len(with_faults(*(f"at: {at}s, kind: crash, target: ce1, name: x" for at in (1, 2))).script) == 2
     # Without names each gets its own.
     unnamed = with_faults("at: 1s, kind: silent, target: pc1", "at: 1s, kind: silent, target: pc1").script
     assert [entry.fault.name for entry in unnamed] == ["silent-pc1", "silent-pc1-2"]
