@@ -206,17 +206,18 @@ def _heal_later(supervisor: Supervisor, active: Active) -> None:
             if now is None or world is None or world.model is None or supervisor.stopping:
                 return
             # Most events change no fault.
-            if world.model is not model:
-                model = world.model
-                if not clinging(model, (now,)):
-                    try:
-                        _heal(supervisor, None, world, (now,))
-                    except EdgeError as error:
-                        supervisor.report(f"fault {active.fault.name} is not healed: {error}")
-                        tries_left -= 1
-                        model = None
-                    if model is not None or not tries_left:
+            if world.model is not model and not clinging(world.model, (now,)):
+                try:
+                    _heal(supervisor, None, world, (now,))
+                    return
+                except EdgeError as error:
+                    supervisor.report(f"fault {active.fault.name} is not healed: {error}")
+                    tries_left -= 1
+                    if not tries_left:
                         return
+                    # Nothing may happen that would wake us to try again.
+                    continue
+            model = world.model
         supervisor.bus.wait(seen, LONGEST_S)
 
 
