@@ -47,6 +47,43 @@ def test_takes_a_lab(lab):
     raise AssertionError("it got one")
 """
 
+PLUGIN_WITH_A_FIXTURE = """
+import pytest
+
+@pytest.fixture(scope="session")
+def bench():
+    yield "bench"
+    print("the bench is cleared")
+
+@pytest.fixture(name="lab", scope="session")
+def somebodys_lab(bench, pytestconfig):
+    yield [bench]
+    print("the lab is cleared")
+"""
+
+THAT_TAKES_THEIRS = """
+import pytest
+
+def test_takes_theirs(lab):
+    assert lab == ["bench"]
+    lab.append("of the session")
+
+@pytest.fixture
+def tidy(lab):
+    return lab[:1]
+
+def test_takes_what_takes_theirs(tidy, lab):
+    assert (tidy, lab) == (["bench"], ["bench", "of the session"])
+
+class TestOverrides:
+    @pytest.fixture
+    def lab(self, lab):
+        return [*lab, "of the class"]
+
+    def test_takes_its_own(self, lab):
+        assert lab == ["bench", "of the session", "of the class"]
+"""
+
 WITHOUT_EDITABLE = """
 import sys
 
@@ -155,3 +192,33 @@ def test_our_packages_are_known_as_ours_and_a_plugin_alone_says_so(project: Path
     code, text = run(project, site, "python -m pytest")
     assert code == 1, text
     assert "edgelab: Python finds no package edge: edgelab is installed by half" in text
+
+
+def test_a_fixture_of_a_projects_own_plugin_stays_that_projects(project: Path, site: Path) -> None:
+    (project / "own_plugin.py").write_text(PLUGIN_WITH_A_FIXTURE)
+    (project / "test_with_lab.py").write_text(THAT_TAKES_THEIRS)
+    code, text = run(project, site, "python -m pytest", "-s", "-p", "own_plugin")
+    assert code == 0, text
+    assert "5 passed" in text
+    assert text.index("the lab is cleared") < text.index("the bench is cleared")
+
+
+def test_what_a_projects_own_fixture_lacks_is_told_of_that_fixture(project: Path, site: Path) -> None:
+    (project / "own_plugin.py").write_text(PLUGIN_WITH_A_FIXTURE.replace("def bench", "def workbench"))
+    (project / "test_with_lab.py").write_text(THAT_TAKES_THEIRS)
+    code, text = run(project, site, "python -m pytest", "-p", "own_plugin", "-k", "takes_theirs")
+    assert code == 1, text
+    assert "fixture 'bench' not found" in text
+    assert "edgelab: " not in text
+
+
+def test_a_plugin_can_be_left_out_where_its_fixture_is_in_the_way(project: Path, site: Path) -> None:
+    wider = PLUGIN_WITH_A_FIXTURE + '\n@pytest.fixture(scope="session")\ndef shelf(lab):\n    return lab\n'
+    (project / "own_plugin.py").write_text(wider)
+    (project / "test_with_lab.py").write_text(
+        "def test_takes_a_wider_one(shelf):\n    assert shelf == ['bench']\n"
+    )
+    (project / "test_theirs.py").unlink()
+    assert run(project, site, "python -m pytest", "-p", "own_plugin")[0] == 1
+    code, text = run(project, site, "python -m pytest", "-p", "own_plugin", "-p", "no:edgelab")
+    assert code == 0, text

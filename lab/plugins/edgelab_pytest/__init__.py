@@ -144,6 +144,9 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     Tests that want the same share it within its scope. A test that leaves it different fails, and the next
     one gets a new lab.
     """
+    if theirs := _hidden(request):
+        yield theirs[0]
+        return
     from .standing import in_the_way
 
     if obstacle := in_the_way():
@@ -170,6 +173,20 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         if course.folder is not None:
             _tell_evidence(item, "teardown", course.folder)
         pytest.fail(f"edgelab: {left}", pytrace=False)
+
+
+def _hidden(request: pytest.FixtureRequest) -> tuple[Any, ...]:
+    """The value of a fixture `lab` that ours hides; empty when it hides none.
+
+    Of plugins, the one that pytest loads last counts, and those of `-p` come before all that are installed.
+    """
+    try:
+        return (request.getfixturevalue("lab"),)
+    except pytest.FixtureLookupError as error:
+        if error.argname != "lab":
+            # Theirs is there, and lacks something.
+            raise
+    return ()
 
 
 @contextlib.contextmanager
