@@ -77,17 +77,17 @@ class Process:
 def _rest(stream: IO[str], end: float, words: list[str]) -> str:
     with stream:
         chunks = []
+        os.set_blocking(stream.fileno(), False)
         while True:
-            # What the stream has read already would not wake select.
-            os.set_blocking(stream.fileno(), False)
-            data = stream.read()
-            if data:
-                chunks.append(data)
-            elif data == "":
-                return "".join(chunks)
-            left = end - time.monotonic()
-            if left <= 0 or not select.select([stream], [], [], left)[0]:
+            # What the stream holds already comes with what wakes us, the end at the latest. Where nothing
+            # waits it must not be read: that is an error of text streams (bpo-13322).
+            left = max(0.0, end - time.monotonic())
+            if not select.select([stream], [], [], left)[0]:
                 raise subprocess.TimeoutExpired(words, left)
+            data = stream.read()
+            if not data:
+                return "".join(chunks)
+            chunks.append(data)
 
 
 class Server:
