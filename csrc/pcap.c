@@ -1,4 +1,9 @@
+#define _GNU_SOURCE
 #include "pcap.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 
 #include "lanes.h"
 
@@ -88,6 +93,15 @@ enum edge_capture_status edge_pcap_mark(struct edge_capture *s, const void *tabl
 		*consumed += step;
 	} while (status == EDGE_CAPTURE_FULL);
 	return status;
+}
+
+void edge_pcap_reserve(int fd, uint64_t octets)
+{
+	struct statfs found;
+
+	if (octets > INT64_MAX || fstatfs(fd, &found) || found.f_type == TMPFS_MAGIC)
+		return;
+	(void)!fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)octets);
 }
 
 const char *edge_pcap_sources(void)

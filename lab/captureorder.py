@@ -21,8 +21,6 @@ HOLD_S = 0.02
 """How long a frame waits for older ones: far longer than it takes from its time into the socket, too short to
 be noticed by people who look at frames as they come."""
 
-_HOLD_NS = int(HOLD_S * 1e9)
-
 
 def _time(frame: Frame) -> int:
     return frame.time_ns
@@ -49,10 +47,12 @@ class InOrder:
         """
         if frames:
             self._reads.append((ended, max(map(_time, frames))))
-            self._held = sorted((*self._held, *frames), key=_time)
+            # What is older than all of them stays where it is: there may be much of it.
+            later = bisect_right(self._held, min(map(_time, frames)), key=_time)
+            self._held[later:] = sorted((*self._held[later:], *frames), key=_time)
         until_ns = max((latest for read, latest in self._reads if read + HOLD_S <= looked), default=0)
         if behind_ns is not None:
-            until_ns = min(until_ns, behind_ns - _HOLD_NS)
+            until_ns = min(until_ns, behind_ns - int(HOLD_S * 1e9))
         ready = bisect_right(self._held, until_ns, key=_time)
         gone, self._held = self._held[:ready], self._held[ready:]
         while self._reads and self._reads[0][1] <= until_ns:

@@ -22,6 +22,9 @@ PIPE_STEP = 4096
 PATIENCE_S = 2.0
 """How long a capture that shall end waits for a reader that does not read."""
 
+FAREWELL_S = 30.0
+"""How long a capture that shall end goes on giving what there is to a reader that reads slowly."""
+
 
 class StreamSink:
     """A pcapng stream to a file or pipe.
@@ -38,6 +41,7 @@ class StreamSink:
         self.closed_by_reader = False
         self._stop_fds = tuple(stop_fds)
         self._end = end
+        self._patient_until: float | None = None
         self._regular = stat.S_ISREG(os.fstat(self.fd).st_mode)
 
     def write(self, blocks: Sequence[bytes]) -> int:
@@ -57,8 +61,8 @@ class StreamSink:
                 done += os.write(self.fd, data[done : done + step])
         except BrokenPipeError:
             self.closed_by_reader = True
-        except TimeoutError:
-            self.failed = "the reader does not read, so what came last is missing"
+        except TimeoutError as error:
+            self.failed = f"{error}, so what came last is missing"
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
@@ -72,19 +76,25 @@ class StreamSink:
         return whole
 
     def _wait_for_room(self) -> None:
-        """Until a pipe takes something. Raises TimeoutError when the capture shall end and nobody reads."""
+        """Until a pipe takes something. Raises TimeoutError (with words) when it shall end, and cannot."""
         poller = select.poll()
         poller.register(self.fd, select.POLLOUT)
         for fd in self._stop_fds:
             poller.register(fd, select.POLLIN)
         left_s = None if self._end is None else max(0.0, self._end - time.monotonic())
-        if any(fd == self.fd for fd, _ in poller.poll(None if left_s is None else -int(-left_s * 1000 // 1))):
+        ready = {fd for fd, _ in poller.poll(None if left_s is None else -int(-left_s * 1000 // 1))}
+        now = time.monotonic()
+        if ready == {self.fd} and (self._end is None or now < self._end):
             return
         # It shall end. A reader that is alive gets the rest all the same.
+        if self._patient_until is None:
+            self._patient_until = now + FAREWELL_S
+        if now > self._patient_until:
+            raise TimeoutError("the reader reads too slowly")
         last = select.poll()
         last.register(self.fd, select.POLLOUT)
         if not last.poll(PATIENCE_S * 1000):
-            raise TimeoutError
+            raise TimeoutError("the reader does not read")
 
 
 def replace_file(path: Path, data: bytes) -> None:

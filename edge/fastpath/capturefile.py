@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge.errors import EdgeError, UsageError
-from edge.fastpath.capture import STANDARD_INPUT, CaptureCounts, ProgressCallback, mark_stream
+from edge.fastpath.capture import STANDARD_INPUT, CaptureCounts, ProgressCallback, load, mark_stream
 
 STREAM = "-"
 """Standard input or output, as the name of a file."""
@@ -95,7 +95,10 @@ def _writer(target: str, reading: int) -> Iterator[int]:
         raise UsageError(f"{target} is the capture that is read; name another file, then rename it")
     if found is not None and stat.S_ISDIR(found.st_mode):
         raise UsageError(f"cannot write {target}: it is a directory")
-    opened = _named_at_the_end(place, target, found) if _is_regular(found) else _as_it_is(place, target)
+    if _is_regular(found):
+        opened = _named_at_the_end(place, target, found, reading)
+    else:
+        opened = _as_it_is(place, target)
     with opened as descriptor:
         yield descriptor
 
@@ -118,7 +121,7 @@ def _as_it_is(place: Path, target: str) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _named_at_the_end(place: Path, target: str, found: os.stat_result | None) -> Iterator[int]:
+def _named_at_the_end(place: Path, target: str, found: os.stat_result | None, reading: int) -> Iterator[int]:
     passing = place.with_name(f".{place.name[:200]}.{os.urandom(4).hex()}")
     if found is not None and not os.access(place, os.W_OK):
         raise UsageError(f"cannot write {target}: {os.strerror(errno.EACCES)}")
@@ -128,8 +131,12 @@ def _named_at_the_end(place: Path, target: str, found: os.stat_result | None) ->
         raise UsageError(f"cannot write {target}: {error.strerror}") from error
     held = _Descriptor(descriptor)
     try:
+        # The result is as long as its source.
+        load().lib.edge_pcap_reserve(descriptor, os.fstat(reading).st_size)
         yield descriptor
         try:
+            # The source may have become shorter meanwhile: give back what was reserved beyond the end.
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size)
             if found is not None:
                 os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
             if not named:

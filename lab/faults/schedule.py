@@ -51,8 +51,13 @@ def timeline(script: Iterable[Scripted]) -> tuple[Moment, ...]:
     for entry in script:
         moments.append(Moment(entry.at_s, "begins", entry))
         if entry.for_s is not None:
-            moments.append(Moment(entry.at_s + entry.for_s, "ends", entry))
+            moments.append(Moment(_sum(entry.at_s, entry.for_s), "ends", entry))
     return tuple(sorted(moments, key=lambda moment: (moment.at_s, moment.what == "begins")))
+
+
+def _sum(at_s: float, for_s: float) -> float:
+    """So that 100ms and 200ms are the 300ms of a next entry: 0.1 + 0.2 is more than 0.3."""
+    return round(at_s + for_s, 9)
 
 
 def overlapping(script: Iterable[Scripted]) -> list[int]:
@@ -63,6 +68,6 @@ def overlapping(script: Iterable[Scripted]) -> list[int]:
         if entry.at_s < ends.get(entry.fault.name, 0.0):
             found.append(number)
         lasts_s = entry.for_s if entry.for_s is not None else float("inf")
-        end = entry.at_s + (lasts_s if KINDS[entry.fault.kind].lasting else 0.0)
+        end = _sum(entry.at_s, lasts_s if KINDS[entry.fault.kind].lasting else 0.0)
         ends[entry.fault.name] = max(end, ends.get(entry.fault.name, 0.0))
     return sorted(found)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import fcntl
+import itertools
 import os
 import resource
 import signal
@@ -129,6 +131,25 @@ def test_a_reader_that_reads_gets_everything_even_if_it_takes_longer_than_the_ca
         stream.close()
         thread.join(10)
     assert got == [b"".join(blocks)]
+
+
+def test_a_reader_that_reads_too_slowly_is_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.monotonic()
+    # Each look at the clock is ten seconds later than the one before.
+    clock = (now + 10.0 * step for step in itertools.count())
+    monkeypatch.setattr("lab.capturesink.time.monotonic", lambda: next(clock))
+    read_fd, write_fd = os.pipe()
+    with os.fdopen(read_fd, "rb", buffering=0) as reader, os.fdopen(write_fd, "wb", buffering=0) as stream:
+        fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, PIPE_STEP)
+        thread = threading.Thread(target=lambda: [reader.read(PIPE_STEP) for _ in range(50)])
+        thread.start()
+        blocks = [bytes([number]) * PIPE_STEP for number in range(50)]
+        sink = StreamSink(stream, (), end=now)
+        written = sink.write(blocks)
+        assert sink.failed == "the reader reads too slowly, so what came last is missing"
+        assert 0 < written < len(blocks)
+        stream.close()
+        thread.join(10)
 
 
 def test_a_ring_keeps_the_last_octets() -> None:

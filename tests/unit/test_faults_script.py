@@ -50,6 +50,14 @@ def moments(script: tuple[Scripted, ...]) -> list[tuple[float, str, str]]:
     return [(one.at_s, one.what, one.entry.fault.name) for one in timeline(script)]
 
 
+def test_tenths_of_seconds_add_up() -> None:
+    model = with_faults(
+        "at: 100ms, for: 200ms, kind: link-down, target: ams/primary, name: x",
+        "at: 300ms, for: 1s, kind: loss, target: pc1, name: x, options: {part: 2%}",
+    )
+    assert [moment[1] for moment in moments(model.script)] == ["begins", "ends", "begins", "ends"]
+
+
 def test_moments_are_in_order_of_time_and_what_ends_comes_before_what_begins() -> None:
     model = with_faults(
         "at: 5s, kind: link-down, target: ams/primary",

@@ -203,6 +203,14 @@ def test_a_fixture_of_a_projects_own_plugin_stays_that_projects(project: Path, s
     assert text.index("the lab is cleared") < text.index("the bench is cleared")
 
 
+def test_a_test_that_bears_our_marker_means_ours(project: Path, site: Path) -> None:
+    (project / "own_plugin.py").write_text(PLUGIN_WITH_A_FIXTURE)
+    (project / "test_with_lab.py").write_text(THAT_TAKES_OURS)
+    code, text = run(project, site, "python -m pytest", "-p", "own_plugin")
+    assert code == 1, text
+    assert "edgelab: `import lab` finds" in text
+
+
 def test_what_a_projects_own_fixture_lacks_is_told_of_that_fixture(project: Path, site: Path) -> None:
     (project / "own_plugin.py").write_text(PLUGIN_WITH_A_FIXTURE.replace("def bench", "def workbench"))
     (project / "test_with_lab.py").write_text(THAT_TAKES_THEIRS)

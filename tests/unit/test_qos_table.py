@@ -14,6 +14,7 @@ import pytest
 from edge.errors import UsageError
 from edge.model import Network
 from edge.qos import table as qos_table
+from edge.qos import tableareas
 from edge.qos.classes import ClassSets, rows_of, rules_of, sweep_addresses, sweep_ports
 from edge.qos.model import CLASSES, Policy, Rule, TrafficClass
 from edge.qos.table import POLICY_SIZE, compile_policy, map_value, shape
@@ -47,6 +48,9 @@ def test_constants_are_those_of_the_header() -> None:
     assert values["EDGE_NO_RULE"] == qos_table.NO_RULE
     assert values["EDGE_NO_POLICER"] == qos_table.NO_POLICER
     assert values["EDGE_DSCP_KEEP"] == qos_table.DSCP_KEEP
+    assert values["EDGE_FEW"] == tableareas.FEW
+    assert values["EDGE_TREE_KEYS"] == tableareas.TREE_KEYS
+    assert values["EDGE_PORT_BITS"] == tableareas.PORT_BITS
 
 
 def test_a_map_value_is_the_table_and_zeros() -> None:
