@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -239,7 +240,9 @@ def test_bash_shows_names_of_the_gallery_and_files(tmp_path: Path) -> None:
     (tmp_path / "metropolis.edge.yml").touch()
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "edgelab"
-    program.write_text(f"#!{sys.executable}\nfrom lab.cli import main\nmain()\n")
+    # No #! line of Python's: its path may have a blank.
+    python = f'{shlex.quote(sys.executable)} -c "from lab.cli import main; main()"'
+    program.write_text(f'#!/bin/sh\nexec {python} "$@"\n')
     program.chmod(0o755)
     script = """
         eval "$(_EDGELAB_COMPLETE=bash_source edgelab)"
