@@ -77,14 +77,15 @@ def test_a_reader_that_goes_is_no_failure() -> None:
     assert (sink.closed_by_reader, sink.failed) == (True, "")
 
 
-def test_a_slow_reader_gets_everything() -> None:
+@pytest.mark.parametrize("over", [False, True], ids=["open end", "the time is over"])
+def test_a_reader_that_reads_gets_everything(over: bool) -> None:
     read_fd, write_fd = os.pipe()
     blocks = [bytes([number]) * 10_000 for number in range(50)]
     with os.fdopen(read_fd, "rb") as reader, os.fdopen(write_fd, "wb", buffering=0) as stream:
         got: list[bytes] = []
         thread = threading.Thread(target=lambda: got.append(reader.read()))
         thread.start()
-        assert StreamSink(stream).write(blocks) == len(blocks)
+        assert StreamSink(stream, (), time.monotonic() if over else None).write(blocks) == len(blocks)
         stream.close()
         thread.join(10)
     assert got == [b"".join(blocks)]
@@ -118,19 +119,6 @@ def test_a_reader_that_does_not_read_cannot_make_a_capture_last_longer(
         assert time.monotonic() >= end, "it has its time to read"
     os.close(read_fd)
     assert "does not read" in sink.failed
-
-
-def test_a_reader_that_reads_gets_everything_even_if_it_takes_longer_than_the_capture() -> None:
-    read_fd, write_fd = os.pipe()
-    blocks = [bytes([number]) * 10_000 for number in range(50)]
-    with os.fdopen(read_fd, "rb") as reader, os.fdopen(write_fd, "wb", buffering=0) as stream:
-        got: list[bytes] = []
-        thread = threading.Thread(target=lambda: got.append(reader.read()))
-        thread.start()
-        assert StreamSink(stream, (), end=time.monotonic()).write(blocks) == len(blocks)
-        stream.close()
-        thread.join(10)
-    assert got == [b"".join(blocks)]
 
 
 def test_a_reader_that_reads_too_slowly_is_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
